@@ -1,0 +1,23 @@
+// Time as a port: monotonic milliseconds drive behaviour, wall milliseconds are display only.
+
+export interface Clock {
+  /** Monotonic milliseconds; never goes back, has no meaning outside this process. */
+  nowMs(): number;
+  /** Wall clock, milliseconds since 1970 UTC; may jump, so nothing may depend on it. */
+  wallMs(): number;
+  /** Calls `callback` once after `delayMs`; returns a function that cancels it. */
+  after(delayMs: number, callback: () => void): () => void;
+}
+
+/** The longest delay a Node timer takes before it wraps to 1 ms. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** The machine's clocks and timers. */
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, Math.min(Math.max(0, delayMs), TIMER_MS_MAX));
+    return () => clearTimeout(timer);
+  },
+};
