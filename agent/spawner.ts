@@ -21,8 +21,7 @@ export interface SpawnRequest {
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string | undefined;
   readonly credentials:
-    | { readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
-    | undefined;
+    { readonly uid: number; readonly gid: number; readonly groups: readonly number[] } | undefined;
   /** File mode mask, 0..0o777; undefined keeps the agent's. */
   readonly umask: number | undefined;
   readonly rlimits: readonly {
@@ -50,9 +49,7 @@ export interface ChildRecord {
   /** Monotonic milliseconds (CLOCK_MONOTONIC, the agent's clock too) when it was started. */
   readonly startedAtMs: number;
   /** Set once it ended; kept by the keeper until acknowledged. */
-  readonly exit:
-    | { readonly status: WaitStatus; readonly atMs: number }
-    | undefined;
+  readonly exit: { readonly status: WaitStatus; readonly atMs: number } | undefined;
   /** Read ends (and stdin's write end) the keeper holds, as paths that `open` accepts; absent: no pipe. */
   readonly pipes: { readonly stdin?: string; readonly stdout?: string; readonly stderr?: string };
 }

@@ -3,14 +3,7 @@
 
 /** A process's state, in Supervisor's words (spec process 2). The value is the name that operators see. */
 export type ProcessState =
-  | 'STOPPED'
-  | 'STARTING'
-  | 'RUNNING'
-  | 'BACKOFF'
-  | 'STOPPING'
-  | 'EXITED'
-  | 'FATAL'
-  | 'UNKNOWN';
+  'STOPPED' | 'STARTING' | 'RUNNING' | 'BACKOFF' | 'STOPPING' | 'EXITED' | 'FATAL' | 'UNKNOWN';
 
 /** Supervisor's numeric codes, used only at the compatibility edge (XML-RPC). */
 export const STATE_CODES: Readonly<Record<ProcessState, number>> = {

@@ -1,14 +1,14 @@
 // Domain types <-> generated messages, both ways, in one place. Decoding checks what the types promise.
-import {
-  EventClass as WireClass,
-  Event as WireEvent,
-} from '../proto/gen/fleetvisor/v1/event.js';
+import { EventClass as WireClass, Event as WireEvent } from '../proto/gen/fleetvisor/v1/event.js';
 import {
   Exit as WireExit,
   ProcessRow as WireRow,
   ProcessState as WireState,
 } from '../proto/gen/fleetvisor/v1/process.js';
-import { Action as WireAction, Outcome as WireOutcome } from '../proto/gen/fleetvisor/v1/session.js';
+import {
+  Action as WireAction,
+  Outcome as WireOutcome,
+} from '../proto/gen/fleetvisor/v1/session.js';
 import type { HostHeader as WireHeader, HostRows } from '../proto/gen/fleetvisor/v1/control.js';
 import type {
   Action,
