@@ -26,12 +26,19 @@ export interface SpawnRequest {
   readonly umask: number | undefined;
   readonly rlimits: readonly {
     readonly resource: number;
+    /** `Infinity` means no limit. */
     readonly soft: number;
     readonly hard: number;
   }[];
   readonly stdin: ChildStream;
   readonly stdout: ChildStream;
   readonly stderr: ChildStream;
+  /** A session of its own instead of a process group in the keeper's session. */
+  readonly newSession?: boolean;
+  /** Scheduling priority, -20..19. */
+  readonly nice?: number;
+  /** -1000..1000; undefined gives what the agent had. */
+  readonly oomScoreAdj?: number;
 }
 
 /** How a child ended: exactly one of code and signal. `coreDumped` goes with a signal. */
@@ -49,9 +56,26 @@ export interface ChildRecord {
   /** Monotonic milliseconds (CLOCK_MONOTONIC, the agent's clock too) when it was started. */
   readonly startedAtMs: number;
   /** Set once it ended; kept by the keeper until acknowledged. */
-  readonly exit: { readonly status: WaitStatus; readonly atMs: number } | undefined;
+  readonly exit:
+    | {
+        readonly status: WaitStatus;
+        readonly atMs: number;
+        /** Its consequences are known already; only its output may still have to be drained. */
+        readonly acknowledged?: true;
+      }
+    | undefined;
   /** Read ends (and stdin's write end) the keeper holds, as paths that `open` accepts; absent: no pipe. */
   readonly pipes: { readonly stdin?: string; readonly stdout?: string; readonly stderr?: string };
+  /** Output that the keeper moved to files while no agent was connected; older than what the pipes hold. */
+  readonly spill?: { readonly stdout?: Spill; readonly stderr?: Spill };
+}
+
+/** One stream's spill file; `droppedBytes` came after it and are lost. */
+export interface Spill {
+  /** Absent when nothing could be kept. */
+  readonly path: string | undefined;
+  readonly spilledBytes: number;
+  readonly droppedBytes: number;
 }
 
 /** Which part of starting a child failed; `errno` is the kernel's number, e.g. 2 for ENOENT. */
@@ -61,6 +85,7 @@ export type SpawnStage =
   | 'fork'
   | 'group'
   | 'rlimit'
+  | 'priority'
   | 'user'
   | 'chdir'
   | 'descriptors'
@@ -85,10 +110,15 @@ export type SpawnNotice =
       readonly status: WaitStatus | 'unknown';
       /** Monotonic milliseconds at which the keeper reaped it. */
       readonly atMs: number;
+      readonly usage?: {
+        readonly userMs: number;
+        readonly systemMs: number;
+        readonly maxResidentBytes: number;
+      };
     }
   /** A descendant that lost its parent was adopted and has ended. */
   | { readonly kind: 'orphan'; readonly pid: number; readonly status: WaitStatus }
-  /** The keeper connection broke; `children` must be re-listed after `ready`. */
+  /** The keeper connection broke: output must not be read until a new connection has listed the children. */
   | { readonly kind: 'lost'; readonly reason: string };
 
 export type SignalTarget = 'process' | 'group' | 'tree';
@@ -107,6 +137,8 @@ export interface Spawner {
   acknowledgeExit(spawn: number): void;
   /** Tells the keeper to close its ends of a dead child's pipes after the agent drained them. */
   releaseOutput(spawn: number): void;
+  /** Tells the keeper to delete a child's spill files after the agent drained them. */
+  releaseSpill(spawn: number): void;
   /** Ends the keeper; refused (rejects) while children live. */
   shutdown(): Promise<void>;
   /** Drops the connection; children live on. */
