@@ -2,6 +2,11 @@
 // Invariants: nothing is undefined that has a default; lengths of time are milliseconds, sizes are bytes;
 // all numbers are as Supervisor accepts them (negative ones included) unless a field says otherwise.
 
+import type { FieldWorld } from '../../common/fields.js';
+import type { ConfigHint, ConfigProblem } from '../../common/problems.js';
+
+export type { ConfigHint, ConfigProblem } from '../../common/problems.js';
+
 /** A whole configuration, ready to run. */
 export interface AgentConfig {
   /** The path as it was given, e.g. `-c supervisord.conf`; what messages name. */
@@ -58,14 +63,13 @@ export interface DaemonConfig {
   readonly serverUrl: string | undefined;
 }
 
-export type LogLevel =
-  "critical" | "error" | "warn" | "info" | "debug" | "trace" | "blather";
+export type LogLevel = 'critical' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'blather';
 
 /** Where the daemon's own log goes. */
 export type ActivityLogConfig =
-  | { readonly kind: "syslog" }
+  | { readonly kind: 'syslog' }
   | {
-      readonly kind: "file";
+      readonly kind: 'file';
       /** Absolute. */
       readonly path: string;
       /** 0: never rotate. */
@@ -85,8 +89,8 @@ export interface UserRef {
 
 /** `user[:group]` of a socket; undefined parts are left as they are. */
 export interface OwnerRef {
-  readonly user: { readonly text: string; readonly uid: number };
-  readonly group: { readonly text: string; readonly gid: number } | undefined;
+  readonly user: IdRef;
+  readonly group: IdRef | undefined;
 }
 
 /** User name and password of a server. An empty username disables authentication (spec config 7.1). */
@@ -108,7 +112,7 @@ interface ServerCommon {
 }
 
 export interface UnixServerConfig extends ServerCommon {
-  readonly family: "unix";
+  readonly family: 'unix';
   /** Absolute. */
   readonly file: string;
   /** Mode of the socket. */
@@ -117,7 +121,7 @@ export interface UnixServerConfig extends ServerCommon {
 }
 
 export interface InetServerConfig extends ServerCommon {
-  readonly family: "inet";
+  readonly family: 'inet';
   /** Lower case; empty: all interfaces. */
   readonly host: string;
   /** 1..65535. */
@@ -134,8 +138,7 @@ export interface RpcInterfaceConfig {
 }
 
 /** A group of processes that are controlled together. */
-export type GroupConfig =
-  PlainGroupConfig | FcgiGroupConfig | ListenerGroupConfig;
+export type GroupConfig = PlainGroupConfig | FcgiGroupConfig | ListenerGroupConfig;
 
 interface GroupCommon {
   readonly name: string;
@@ -146,16 +149,16 @@ interface GroupCommon {
 
 /** `group`: a `[group:x]` section; `program`: a program that is its own group. */
 export interface PlainGroupConfig extends GroupCommon {
-  readonly kind: "group" | "program";
+  readonly kind: 'group' | 'program';
 }
 
 export interface FcgiGroupConfig extends GroupCommon {
-  readonly kind: "fcgi";
+  readonly kind: 'fcgi';
   readonly socket: FcgiSocketConfig;
 }
 
 export interface ListenerGroupConfig extends GroupCommon {
-  readonly kind: "eventlistener";
+  readonly kind: 'eventlistener';
   /** Event type names in upper case, sorted, without duplicates. */
   readonly events: readonly string[];
   /** At least 1. */
@@ -166,19 +169,18 @@ export interface ListenerGroupConfig extends GroupCommon {
 /** The socket that all processes of an fcgi group share (spec config 7.6). */
 export type FcgiSocketConfig =
   | {
-      readonly family: "unix";
+      readonly family: 'unix';
       /** `unix://PATH`: the socket's identity. */
       readonly url: string;
       readonly path: string;
       /** undefined: not chowned. */
-      readonly owner:
-        { readonly user: IdRef; readonly group: IdRef | undefined } | undefined;
+      readonly owner: { readonly user: IdRef; readonly group: IdRef | undefined } | undefined;
       readonly mode: number;
       /** 1..65535; undefined: the system's maximum. */
       readonly backlog: number | undefined;
     }
   | {
-      readonly family: "inet";
+      readonly family: 'inet';
       /** `tcp://HOST:PORT`. */
       readonly url: string;
       readonly host: string;
@@ -192,7 +194,7 @@ export interface IdRef {
   readonly id: number;
 }
 
-export type AutoRestart = "always" | "never" | "unexpected";
+export type AutoRestart = 'always' | 'never' | 'unexpected';
 
 /** A signal by number, 0..64, and the name Supervisor prints; 0 sends nothing. */
 export interface SignalRef {
@@ -242,8 +244,8 @@ export interface ProcessConfig {
 }
 
 export type CommandWords =
-  | { readonly kind: "words"; readonly argv: readonly string[] }
-  | { readonly kind: "unparsable"; readonly reason: string };
+  | { readonly kind: 'words'; readonly argv: readonly string[] }
+  | { readonly kind: 'unparsable'; readonly reason: string };
 
 /** What happens with one output stream of a process. */
 export interface StreamConfig {
@@ -260,8 +262,7 @@ export interface StreamConfig {
 
 /** `empty` is `stdout_logfile=`: kept apart from `none` for comparison, acts like it. */
 export type LogFileConfig =
-  | { readonly kind: "auto" | "none" | "empty" }
-  | { readonly kind: "path"; readonly path: string };
+  { readonly kind: 'auto' | 'none' | 'empty' } | { readonly kind: 'path'; readonly path: string };
 
 /** The `[fleet]` section. */
 export interface FleetConfig {
@@ -291,28 +292,19 @@ export interface Source {
   readonly section: string;
 }
 
-/** Why a configuration is refused. `text` is Supervisor's wording where it has one. */
-export interface ConfigProblem {
-  readonly file: string;
-  /** 1-based; undefined where no single line is to blame. */
-  readonly line: number | undefined;
-  readonly section: string | undefined;
-  readonly key: string | undefined;
-  readonly text: string;
-  /** What would be right; undefined where `text` says it already. */
-  readonly advice: string | undefined;
-}
-
-/** A likely mistake that is not an error. */
-export interface ConfigHint {
-  readonly file: string;
-  readonly line: number;
-  readonly section: string;
-  readonly key: string | undefined;
-  readonly text: string;
-}
-
 /** Either a configuration or all its problems, in Supervisor's order of checking; never both, never none. */
 export type ConfigResult =
   | { readonly ok: true; readonly config: AgentConfig }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+
+/** Everything about the machine that the meaning of a file depends on; handed in, so that parsing is pure. */
+export interface ConfigWorld extends FieldWorld {
+  /** The daemon's own environment at its start: the names `ENV_*`. */
+  readonly env: Readonly<Record<string, string>>;
+  /** The kernel's node name: `host_node_name`. */
+  readonly hostName: string;
+  /** The daemon's uid. */
+  readonly uid: number;
+  /** Where AUTO logs go by default. */
+  readonly tempDir: string;
+}

@@ -1,0 +1,151 @@
+// Reading one section by its table: each key's reader, default and description stand in one place, and everything
+// that is wrong is collected with file, line and key instead of thrown. Used for all three programs' files.
+import { expand, type ExpansionNames } from './expand.js';
+import type { FieldWorld, Reader } from './fields.js';
+import { findField, type IniDocument, type IniField, type IniSection } from './ini.js';
+import { FieldError, type Problems } from './problems.js';
+import { quoteText } from './text.js';
+
+/** One key: how its text is read, what holds when it is absent, and what the documentation says. */
+export interface KeySpec<T> {
+  readonly read: Reader<T>;
+  readonly fallback: T;
+  /** The default as documented, in the file's own notation; empty: none. */
+  readonly shown: string;
+  /** One line for docs/configuration.md. */
+  readonly what: string;
+  /** Ours, unknown to Supervisor. */
+  readonly ours: boolean;
+}
+
+/** All keys of one kind of section. */
+export type SectionTable = Readonly<Record<string, KeySpec<unknown>>>;
+
+type ValueOf<Spec> = Spec extends KeySpec<infer T> ? T : never;
+
+/** A row of a table. `shown` is the default as text; `what` one line of documentation. */
+export function field<T>(read: Reader<T>, fallback: T, shown: string, what: string): KeySpec<T> {
+  return { read, fallback, shown, what, ours: false };
+}
+
+/** A row whose key may be absent; then its value is undefined. */
+export function optional<T>(read: Reader<T>, what: string, shown = ''): KeySpec<T | undefined> {
+  return { read, fallback: undefined, shown, what, ours: false };
+}
+
+/** The same row, marked as ours. */
+export function ours<T>(spec: KeySpec<T>): KeySpec<T> {
+  return { ...spec, ours: true };
+}
+
+/** What reading sections needs besides the section itself. */
+export interface SectionContext {
+  readonly document: IniDocument;
+  readonly world: FieldWorld;
+  readonly problems: Problems;
+}
+
+/** Reads the keys of one section; never throws for what the file says. */
+export class SectionReader<Table extends SectionTable> {
+  /** Did any read of this reader fail? Then what it returned are placeholders. */
+  failed = false;
+  /** Appended to every problem's text, e.g. Supervisor's SUFFIX (spec config 13). */
+  readonly #suffix: string;
+
+  constructor(
+    private readonly context: SectionContext,
+    readonly section: IniSection,
+    private readonly table: Table,
+    private readonly names: ExpansionNames,
+    suffix = '',
+  ) {
+    this.#suffix = suffix;
+  }
+
+  /** The unexpanded text of a key; undefined when absent. */
+  raw(key: keyof Table & string): string | undefined {
+    return this.#find(key)?.value;
+  }
+
+  /** The key's value, or its default when it is absent or wrong (then the problem is recorded). */
+  get<Key extends keyof Table & string>(
+    key: Key,
+    names: ExpansionNames = this.names,
+  ): ValueOf<Table[Key]> {
+    const spec = this.table[key] as KeySpec<ValueOf<Table[Key]>>;
+    const found = this.#find(key);
+    if (found === undefined) return spec.fallback;
+    return this.attempt(key, spec.fallback, () =>
+      spec.read(expand(found.value, names, `${this.section.name}.${key}`), this.context.world),
+    );
+  }
+
+  /** Runs `read` for a key; what it throws becomes a problem of that key and the answer is `fallback`. */
+  attempt<T>(key: keyof Table & string, fallback: T, read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof FieldError)) throw error;
+      this.fail(key, error.message, error.advice);
+      return fallback;
+    }
+  }
+
+  /** Records a problem of a key, or of the whole section. */
+  fail(key: (keyof Table & string) | undefined, text: string, advice?: string): void {
+    this.failed = true;
+    const found = key === undefined ? undefined : this.#find(key);
+    this.context.problems.add({
+      file: found?.file ?? this.section.file,
+      line: found?.line ?? this.section.line,
+      section: this.section.name,
+      key,
+      text: text + this.#suffix,
+      advice,
+    });
+  }
+
+  #find(key: string): IniField | undefined {
+    return findField(this.context.document, this.section, key);
+  }
+}
+
+/** Supervisor's ` in section '…' (file: '…')`. */
+export function sectionSuffix(section: IniSection): string {
+  return ` in section ${quoteText(section.name)} (file: ${quoteText(section.file)})`;
+}
+
+/** The name from `known` that a misspelt one is closest to; undefined if none is near. */
+export function nearestName(name: string, known: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
+  for (const candidate of known) {
+    const distance = editDistance(name, candidate, bestDistance);
+    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+  }
+  return best;
+}
+
+/** Insertions, deletions, replacements and swaps of neighbours between two short names; stops counting at `limit`. */
+function editDistance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) >= limit) return limit;
+  let before: number[] = [];
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      let cost = Math.min(
+        (row[j] as number) + 1,
+        (next[j - 1] as number) + 1,
+        (row[j - 1] as number) + (same ? 0 : 1),
+      );
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        cost = Math.min(cost, (before[j - 2] as number) + 1);
+      }
+      next.push(cost);
+    }
+    [before, row] = [row, next];
+  }
+  return row[b.length] as number;
+}
