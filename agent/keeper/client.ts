@@ -2,7 +2,6 @@
 // Invariants: after `lost` nothing more is told and every call fails at once; reconnecting is the owner's business.
 import { connect, type Socket } from 'node:net';
 import { constants } from 'node:os';
-import { getSystemErrorName } from 'node:util';
 import type {
   ChildRecord,
   SignalOutcome,
@@ -438,6 +437,13 @@ function decodeError(frame: Frame): KeeperError {
   );
 }
 
+// Node's own getSystemErrorName lacks some, ENOEXEC among them. The first name of a number wins (EAGAIN).
+const ERRNO_NAMES = new Map(
+  Object.entries(constants.errno)
+    .reverse()
+    .map(([name, errno]) => [errno, name]),
+);
+
 function errnoName(errno: number): string {
-  return errno > 0 ? getSystemErrorName(-errno) : `errno ${errno}`;
+  return ERRNO_NAMES.get(errno) ?? `errno ${errno}`;
 }
