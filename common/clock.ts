@@ -1,7 +1,7 @@
 // Time as a port: monotonic milliseconds drive behaviour, wall milliseconds are display only.
 
 export interface Clock {
-  /** Monotonic milliseconds; never goes back, has no meaning outside this process. */
+  /** Monotonic milliseconds since the machine started; never goes back, comparable between its processes. */
   nowMs(): number;
   /** Wall clock, milliseconds since 1970 UTC; may jump, so nothing may depend on it. */
   wallMs(): number;
@@ -14,7 +14,8 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** The machine's clocks and timers. */
 export const systemClock: Clock = {
-  nowMs: () => performance.now(),
+  // CLOCK_MONOTONIC, not performance.now(): the keeper stamps its notices on the same scale.
+  nowMs: () => Number(process.hrtime.bigint()) / 1e6,
   wallMs: () => Date.now(),
   after(delayMs, callback) {
     const timer = setTimeout(callback, Math.min(Math.max(0, delayMs), TIMER_MS_MAX));
