@@ -89,7 +89,7 @@ export async function startKeeper(options: StartOptions): Promise<KeeperClient> 
 async function launch(options: StartOptions): Promise<boolean> {
   const program = options.program ?? (await keeperProgram());
   for (const file of [options.socketPath, options.lockPath, options.spillDir]) {
-    await mkdir(path.dirname(file), { recursive: true });
+    await makeFolder(path.dirname(file));
   }
   const args = [
     '--socket',
@@ -111,6 +111,19 @@ async function launch(options: StartOptions): Promise<boolean> {
       }
     });
   });
+}
+
+async function makeFolder(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    throw new KeeperError(
+      `cannot make the keeper's folder ${dir}: ${code ?? String(error)}`,
+      0,
+      code,
+    );
+  }
 }
 
 async function delay(delayMs: number): Promise<void> {
