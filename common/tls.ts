@@ -1,0 +1,99 @@
+// A program's certificate: read, checked, and whom it names; and the check that a peer is whom it should be.
+// Invariants: whom a certificate names is its one URI, never a DNS name; a bad file is named in the error.
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createSecureContext, type PeerCertificate } from 'node:tls';
+import { FleetError } from './errors.js';
+import {
+  formatIdentity,
+  identityFromAltNames,
+  type Identity,
+  type IdentityKind,
+} from './identity.js';
+
+/** A program's own certificate, as PEM, and the authority that vouches for its peers. */
+export interface TlsMaterial {
+  readonly ca: Buffer;
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  /** Whom `cert` names. */
+  readonly identity: Identity;
+}
+
+/** Paths of PEM files. */
+export interface TlsFiles {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * Reads and checks a program's certificate. Throws FleetError CONFIG_INVALID naming the file: missing, unreadable,
+ * key of another certificate, no or several URI names, expired or not yet valid at `wallMs`.
+ */
+export function readTls(files: TlsFiles, wallMs: number): TlsMaterial {
+  const ca = readPem('certificate authority', files.ca);
+  const cert = readPem('certificate', files.cert);
+  const key = readPem('private key', files.key);
+  const parsed = parseCertificate(files.cert, cert);
+  parseCertificate(files.ca, ca);
+  try {
+    createSecureContext({ ca, cert, key, minVersion: 'TLSv1.3' });
+  } catch (error) {
+    throw invalid(`${files.cert} and ${files.key} cannot be used together: ${reasonOf(error)}`);
+  }
+  const identity = identityFromAltNames(parsed.subjectAltName);
+  if (identity === undefined) {
+    throw invalid(
+      `${files.cert} does not carry exactly one name of the form spiffe://FLEET/KIND/NAME`,
+    );
+  }
+  const notAfter = Date.parse(parsed.validTo);
+  if (wallMs > notAfter)
+    throw invalid(`${files.cert} expired at ${new Date(notAfter).toISOString()}`);
+  const notBefore = Date.parse(parsed.validFrom);
+  if (wallMs < notBefore) {
+    throw invalid(`${files.cert} is valid only from ${new Date(notBefore).toISOString()} on`);
+  }
+  return { ca, cert, key, identity };
+}
+
+function readPem(what: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw invalid(`cannot read the ${what} ${path}: ${reasonOf(error)}`);
+  }
+}
+
+function parseCertificate(path: string, pem: Buffer): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch (error) {
+    throw invalid(`${path} is not a certificate in PEM form: ${reasonOf(error)}`);
+  }
+}
+
+function invalid(message: string): FleetError {
+  return new FleetError('CONFIG_INVALID', message, {
+    hint: "'ctl certs issue' makes certificates, 'ctl certs show FILE' shows one",
+  });
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Refuses a server that is not of the wanted kind in the same fleet; for TLS libraries' `checkServerIdentity`. */
+export function checkPeer(
+  fleet: string,
+  kinds: readonly IdentityKind[],
+): (certificate: PeerCertificate) => Error | undefined {
+  return (certificate) => {
+    const peer = identityFromAltNames(certificate.subjectaltname);
+    if (peer?.fleet === fleet && kinds.includes(peer.kind)) return undefined;
+    const shown = peer === undefined ? 'without a name of a fleet' : formatIdentity(peer);
+    const wanted = kinds.map((kind) => `spiffe://${fleet}/${kind}/*`).join(' or ');
+    return new Error(`the peer is ${shown}, expected ${wanted}`);
+  };
+}
