@@ -13,14 +13,14 @@ const ADVICE =
 
 /** The folder that holds nats-server; `folder` receives Debian's package when it has to be fetched. */
 export async function findNatsServer(folder) {
-  const unpacked = join(folder, 'usr/sbin');
+  const unpacked = join(folder, 'unpacked/usr/sbin');
   const places = [...(process.env.PATH ?? '').split(delimiter), ...MORE_FOLDERS, unpacked];
   const found = await firstWith('nats-server', places);
   if (found !== undefined) return found;
   console.log("nats-server is not installed: fetching Debian's package ...");
   await unpackDebianPackage(folder);
   if ((await firstWith('nats-server', [unpacked])) === undefined) {
-    throw new ToolError(`Debian's nats-server package holds no usr/sbin/nats-server; ${ADVICE}`);
+    throw new ToolError(`Debian's nats-server package holds no /usr/sbin/nats-server; ${ADVICE}`);
   }
   return unpacked;
 }
@@ -60,7 +60,7 @@ async function unpackDebianPackage(folder) {
     }
   }
   const names = (await readdir(folder)).filter((name) => /^nats-server_.*\.deb$/.test(name));
-  const unpack = await run('dpkg-deb', ['-x', names[0] ?? 'nats-server.deb', '.'], {
+  const unpack = await run('dpkg-deb', ['-x', names[0] ?? 'nats-server.deb', 'unpacked'], {
     quiet: true,
     cwd: folder,
   });
