@@ -38,6 +38,31 @@ export function ours<T>(spec: KeySpec<T>): KeySpec<T> {
   return { ...spec, ours: true };
 }
 
+/** A kind of section: its name, or how its name begins. */
+export interface SectionKind {
+  /** As written in documentation, e.g. `program:NAME`. */
+  readonly title: string;
+  readonly table: SectionTable;
+  /** Keys that are not in the table have a meaning too. */
+  readonly open: boolean;
+  matches(section: string): boolean;
+}
+
+/** The one section of this name. */
+export function exactly(name: string, table: SectionTable): SectionKind {
+  return { title: name, table, open: false, matches: (section) => section === name };
+}
+
+/** Sections `PREFIX` + any name; `prefix` ends in a colon. */
+export function prefixed(prefix: string, table: SectionTable, open = false): SectionKind {
+  return { title: `${prefix}NAME`, table, open, matches: (section) => section.startsWith(prefix) };
+}
+
+/** Sections whose name begins with `name`, with or without a colon after it. */
+export function beginning(name: string, table: SectionTable): SectionKind {
+  return { ...exactly(name, table), matches: (section) => section.startsWith(name) };
+}
+
 /** What reading sections needs besides the section itself. */
 export interface SectionContext {
   readonly document: IniDocument;
@@ -113,6 +138,50 @@ export class SectionReader<Table extends SectionTable> {
 /** Supervisor's ` in section '…' (file: '…')`. */
 export function sectionSuffix(section: IniSection): string {
   return ` in section ${quoteText(section.name)} (file: ${quoteText(section.file)})`;
+}
+
+/** What to say about a section that no kind matches; empty when nothing is near. */
+export function suggestSection(name: string, kinds: readonly SectionKind[]): string | undefined {
+  const [head = '', ...tail] = name.split(':');
+  const heads = kinds.map(({ title }) => title.replace(/NAME$/, ''));
+  // `[Program:x]` and `[ program:x]` are the usual slips: compare without case and blanks.
+  const spoken = head.trim().toLowerCase();
+  const near = nearestName(tail.length > 0 ? `${spoken}:` : spoken, heads);
+  if (near === undefined) return undefined;
+  return near.endsWith(':') ? near + tail.join(':').trim() : near;
+}
+
+/**
+ * For our own files, where nothing old must keep loading: an unknown section or key is a problem, with the nearest
+ * known name as advice.
+ */
+export function refuseUnknown(
+  document: IniDocument,
+  kinds: readonly SectionKind[],
+  problems: Problems,
+): void {
+  for (const section of document.sections.values()) {
+    const kind = kinds.find((candidate) => candidate.matches(section.name));
+    if (kind === undefined) {
+      const near = suggestSection(section.name, kinds);
+      problems.add({
+        file: section.file,
+        line: section.line,
+        section: section.name,
+        key: undefined,
+        text: `unknown section [${section.name}]`,
+        advice: near === undefined ? undefined : `did you mean [${near}]?`,
+      });
+      continue;
+    }
+    const known = Object.keys(kind.table);
+    for (const { key, file, line } of section.fields.values()) {
+      if (kind.open || known.includes(key)) continue;
+      const near = nearestName(key, known);
+      const advice = near === undefined ? `known: ${known.join(', ')}` : `did you mean ${near}?`;
+      problems.add({ file, line, section: section.name, key, text: 'unknown key', advice });
+    }
+  }
 }
 
 /** The name from `known` that a misspelt one is closest to; undefined if none is near. */

@@ -44,8 +44,8 @@ export function parseDaemon(
   const userText = optional<string>(get('user'));
   const umask = get('umask');
   const logfile = get('logfile');
-  const bytesMax = get('logfile_maxbytes');
-  const backups = get('logfile_backups');
+  const logBytesMax = get('logfile_maxbytes');
+  const logBackups = get('logfile_backups');
   const loglevel = get('loglevel');
   const pidfile = get('pidfile');
   const identifier = get('identifier');
@@ -60,9 +60,9 @@ export function parseDaemon(
   }
   return {
     logfile:
-      logfile === 'syslog'
-        ? { kind: 'syslog' }
-        : { kind: 'file', path: readPath(logfile, world), bytesMax, backups },
+      logfile === 'syslog' ? { kind: 'syslog' } : { kind: 'file', path: readPath(logfile, world) },
+    logBytesMax,
+    logBackups,
     loglevel,
     pidfile: readPath(pidfile, world),
     identifier,

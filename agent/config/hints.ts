@@ -1,8 +1,8 @@
 // Likely mistakes that Supervisor accepts in silence: unknown sections, misspelt keys, keys swallowed by indentation,
 // definitions that another one replaces. Pure. Hints never change what a file means and never refuse it.
 import { findField, type IniDocument, type IniField, type IniSection } from '../../common/ini.js';
-import { nearestName } from '../../common/sections.js';
-import { SECTION_KINDS, type SectionKind } from './schema.js';
+import { nearestName, suggestSection, type SectionKind } from '../../common/sections.js';
+import { SECTION_KINDS } from './schema.js';
 import type { ConfigHint, GroupConfig } from './types.js';
 
 /** All hints of a document, in file order, then those about groups. */
@@ -21,12 +21,8 @@ export function findHints(
 }
 
 function unknownSection(section: IniSection): ConfigHint {
-  const [head = '', ...tail] = section.name.split(':');
-  const heads = SECTION_KINDS.map(({ title }) => title.replace(/NAME$/, ''));
-  // `[Program:x]` and `[ program:x]` are the usual slips: compare without case and blanks.
-  const spoken = head.trim().toLowerCase() + (tail.length > 0 ? ':' : '');
-  const near = nearestName(spoken, heads) ?? nearestName(`${spoken}:`, heads);
-  const advice = near === undefined ? '' : `; did you mean [${near}${tail.join(':').trim()}]?`;
+  const near = suggestSection(section.name, SECTION_KINDS);
+  const advice = near === undefined ? '' : `; did you mean [${near}]?`;
   return {
     file: section.file,
     line: section.line,

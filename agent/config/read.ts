@@ -5,8 +5,6 @@ import {
   DEFAULT_SECTION,
   emptyIni,
   findField,
-  IniError,
-  readIni,
   type IniDocument,
   type IniField,
   type IniSection,
@@ -14,8 +12,8 @@ import {
 import { folderOf, joinPath, normalizePath } from '../../common/paths.js';
 import { FieldError, Problems } from '../../common/problems.js';
 import { compareText, splitBlanks } from '../../common/text.js';
+import { readIniBytes } from '../../common/inifile.js';
 import type { ConfigHint, ConfigProblem, ConfigWorld } from './types.js';
-import { decodeUtf8 } from './utf8.js';
 
 /** The files of a machine. */
 export interface ConfigFiles {
@@ -143,24 +141,7 @@ class Reading {
 
   /** Merges one file's text; undefined (and problems) when it is not in the dialect. */
   #readText(path: string, bytes: Uint8Array): readonly string[] | undefined {
-    try {
-      return readIni(this.document, decodeUtf8(bytes), path);
-    } catch (error) {
-      if (!(error instanceof FieldError)) throw error;
-      const lines = error instanceof IniError ? error.badLines : [undefined];
-      lines.forEach((line, index) => {
-        const text = index === 0 ? error.message : 'no delimiter in this line';
-        this.problems.add({
-          file: path,
-          line,
-          section: undefined,
-          key: undefined,
-          text,
-          advice: error.advice,
-        });
-      });
-      return undefined;
-    }
+    return readIniBytes(this.document, bytes, path, this.problems);
   }
 
   /** Replaces the literal text, keys from [DEFAULT] included, which thereby become the section's own. */

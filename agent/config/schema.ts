@@ -26,7 +26,17 @@ import {
   type Reader,
 } from '../../common/fields.js';
 import { FieldError } from '../../common/problems.js';
-import { field, optional, ours, type SectionTable } from '../../common/sections.js';
+import {
+  beginning,
+  exactly,
+  field,
+  optional,
+  ours,
+  prefixed,
+  type SectionKind,
+  type SectionTable,
+} from '../../common/sections.js';
+import { CONTROL_PLUGIN, CONTROL_PROGRAM } from '../../common/ctlsection.js';
 
 /** The same reader with Supervisor's one text for whatever is wrong. */
 function blaming<T>(read: Reader<T>, prefix: string): Reader<T> {
@@ -267,25 +277,6 @@ export const INCLUDE = {
   ),
 } satisfies SectionTable;
 
-/** `[supervisorctl]`; read by ctl, here only so that its keys are known. */
-export const CONTROL_PROGRAM = {
-  serverurl: field(
-    readText,
-    'http://localhost:9001',
-    'http://localhost:9001',
-    'where the daemon listens: http://… or unix://…',
-  ),
-  username: optional(readText, 'user name for that server'),
-  password: optional(readText, 'password for that server'),
-  prompt: field(readText, 'supervisor', 'supervisor', 'prompt of the shell'),
-  history_file: optional(readText, "file that keeps the shell's history"),
-} satisfies SectionTable;
-
-/** `[ctlplugin:x]`; accepted and ignored by ctl, which has no plug-ins. */
-export const CONTROL_PLUGIN = {
-  'supervisor.ctl_factory': optional(readText, 'factory of the plug-in; required', 'required'),
-} satisfies SectionTable;
-
 /** `[fleet]`, ours: stock supervisord ignores it. */
 export const FLEET = {
   controllers: ours(
@@ -299,32 +290,10 @@ export const FLEET = {
   state_dir: ours(optional(readText, 'where state is kept', '/var/lib/fleetvisor/ID')),
 } satisfies SectionTable;
 
-/** A kind of section: its name, or the prefix of its name. */
-export interface SectionKind {
-  /** As written in documentation, e.g. `program:NAME`. */
-  readonly title: string;
-  readonly table: SectionTable;
-  matches(section: string): boolean;
-  /** Unknown keys are passed on, not ignored. */
-  readonly open: boolean;
-}
-
-function exactly(name: string, table: SectionTable): SectionKind {
-  return { title: name, table, open: false, matches: (section) => section === name };
-}
-
-function prefixed(prefix: string, table: SectionTable, open = false): SectionKind {
-  return { title: `${prefix}NAME`, table, open, matches: (section) => section.startsWith(prefix) };
-}
-
-function server(name: string, table: SectionTable): SectionKind {
-  return { title: name, table, open: false, matches: (section) => section.startsWith(name) };
-}
-
 /** All kinds of sections of a supervisord.conf, in the order of the documentation. */
 export const SECTION_KINDS: readonly SectionKind[] = [
-  server('unix_http_server', UNIX_SERVER),
-  server('inet_http_server', INET_SERVER),
+  beginning('unix_http_server', UNIX_SERVER),
+  beginning('inet_http_server', INET_SERVER),
   exactly('supervisord', DAEMON),
   exactly('supervisorctl', CONTROL_PROGRAM),
   prefixed('program:', PROGRAM),

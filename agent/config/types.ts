@@ -37,6 +37,10 @@ export interface AgentConfig {
 /** The `[supervisord]` section after defaults and command line (spec config 7.3). */
 export interface DaemonConfig {
   readonly logfile: ActivityLogConfig;
+  /** Size of the activity log's file at which it is rotated; 0: never. */
+  readonly logBytesMax: number;
+  /** Rotated activity logs to keep; 0: truncate instead of renaming. */
+  readonly logBackups: number;
   readonly loglevel: LogLevel;
   /** Absolute. */
   readonly pidfile: string;
@@ -65,18 +69,9 @@ export interface DaemonConfig {
 
 export type LogLevel = 'critical' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'blather';
 
-/** Where the daemon's own log goes. */
+/** Where the daemon's own log goes; `path` is absolute. */
 export type ActivityLogConfig =
-  | { readonly kind: 'syslog' }
-  | {
-      readonly kind: 'file';
-      /** Absolute. */
-      readonly path: string;
-      /** 0: never rotate. */
-      readonly bytesMax: number;
-      /** 0: truncate instead of renaming. */
-      readonly backups: number;
-    };
+  { readonly kind: 'syslog' } | { readonly kind: 'file'; readonly path: string };
 
 /** A user as the file names it and as the user database knows it. */
 export interface UserRef {

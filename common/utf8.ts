@@ -1,5 +1,5 @@
 // Strict UTF-8 with the error text that Supervisor shows for a file that is not. Pure.
-import { FieldError } from '../../common/problems.js';
+import { FieldError } from './problems.js';
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
