@@ -67,6 +67,8 @@ export interface LiveChild {
 export interface SpawningChild {
   readonly kind: 'spawning';
   readonly spawn: number;
+  /** The state before STARTING. The change is emitted when the spawner answers, so that its row has the pid. */
+  readonly from: ProcessState;
   /** A stop came meanwhile: it is carried out once the pid is known. */
   readonly stopWanted: boolean;
 }
@@ -179,6 +181,7 @@ export interface Adoption {
   readonly previous:
     | {
         readonly state: ProcessState;
+        readonly spawn: number;
         readonly attempts: number;
         readonly reason: string;
         readonly exit: ExitStatus | undefined;
