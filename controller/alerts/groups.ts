@@ -56,8 +56,10 @@ export class NoticeGroups {
     const group = this.open(receiver, name, severity);
     for (const key of alertKeys) {
       group.told.add(key);
-      group.restored.add(key);
+      if (!group.members.has(key)) group.restored.add(key);
     }
+    const news = [...group.members.keys()].some((key) => !group.told.has(key));
+    if (!news) group.dueMs = undefined;
   }
 
   /** What each receiver knows to be firing, for `restore` after a restart. */
