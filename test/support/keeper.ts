@@ -1,11 +1,12 @@
 // Real keepers for tests: built, started in a folder of their own under /tmp, ended and removed afterwards.
 // A recorder keeps every notice, so that a test waits for facts instead of sleeping.
 import { type ChildProcess, spawn as spawnProcess } from 'node:child_process';
-import { openSync } from 'node:fs';
+import { openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { connectKeeper, type Datagram, type KeeperClient } from '../../agent/keeper/client.js';
 import type { ChildRecord, SpawnNotice, SpawnRequest } from '../../agent/spawner.js';
@@ -15,7 +16,17 @@ import { buildKeeper, compileKeeper } from '../../tools/build-keeper.mjs';
 const PATIENCE_MS = 30_000;
 const POLL_MS = 5;
 
-export type KeeperVariant = 'plain' | 'sanitized' | 'faults';
+export type KeeperVariant = 'plain' | 'unstripped' | 'sanitized' | 'faults';
+
+// Keepers that a failed test left behind would keep the test process, and their children, alive.
+const running = new Set<ChildProcess>();
+after(() => {
+  for (const keeper of running) {
+    const children = readFileSync(`/proc/${keeper.pid}/task/${keeper.pid}/children`, 'utf8');
+    for (const pid of children.split(' ').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+    keeper.kill('SIGKILL');
+  }
+});
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const built = new Map<KeeperVariant, Promise<string>>();
@@ -35,6 +46,7 @@ async function compileVariant(variant: KeeperVariant): Promise<string> {
   });
   const program = path.join(dir, 'fleetvisor-keeper');
   const flags = {
+    unstripped: ['-g'],
     sanitized: ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
     faults: ['-DKEEPER_FAULTS', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
   }[variant];
@@ -134,6 +146,8 @@ export class TestKeeper {
         resolve({ code, stderr });
       });
     });
+    running.add(child);
+    void ended.then(() => running.delete(child));
     return new TestKeeper(dir, child, ended);
   }
 
