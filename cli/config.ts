@@ -32,7 +32,7 @@ export interface LocalConfig {
 }
 
 /** How to reach the fleet. */
-export interface FleetAccess {
+export interface CtlConfig {
   /** At least one. */
   readonly controllers: readonly { readonly host: string; readonly port: number }[];
   /** Paths of PEM files, absolute; undefined: not given. */
@@ -140,11 +140,11 @@ export const CTL = {
 export const CTL_KINDS: readonly SectionKind[] = [exactly('ctl', CTL)];
 
 /** Reads a ctl.conf; relative paths are relative to its folder. Unknown keys are problems. */
-export function loadFleetAccess(
+export function loadCtlConfig(
   file: string,
   env: Environment,
   world: FieldWorld = plainWorld(env),
-): Loaded<FleetAccess> {
+): Loaded<CtlConfig> {
   const problems = new Problems();
   const document = readIniFile(file, problems);
   if (document === undefined) return { ok: false, problems: problems.list };
@@ -160,7 +160,7 @@ function parseAccess(
   file: string,
   document: IniDocument,
   env: Environment,
-): FleetAccess | undefined {
+): CtlConfig | undefined {
   const section = document.sections.get('ctl') ?? { name: 'ctl', file, line: 1, fields: new Map() };
   const here = folderOf(readPath(file, context.world));
   const names = [environmentNames(env), new Map([['here', here]])];
