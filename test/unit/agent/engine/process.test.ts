@@ -1,0 +1,540 @@
+// The life of one process, state by state (spec process 3-7).
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { code, driveOne, killed } from '../../../support/engine.js';
+
+describe('starting', () => {
+  test('autostart spawns at once and STARTING is told when the pid is known', () => {
+    const app = driveOne();
+    assert.deepEqual(app.spawns(), ['app:app']);
+    assert.equal(app.state(), 'STARTING');
+    assert.deepEqual(app.path(), []);
+    app.spawned();
+    assert.deepEqual(app.path(), ['STARTING']);
+    assert.equal(app.facts().pid, 100);
+    assert.deepEqual(app.logs(), ["info: spawned: 'app' with pid 100"]);
+  });
+
+  test('the first change comes from STOPPED, with the pid in its row', () => {
+    const [, change] = driveOne().spawned().changes();
+    assert.ok(change?.kind === 'process');
+    assert.equal(change.from, 'STOPPED');
+    assert.equal(change.pid, 100);
+    assert.equal(change.facts.pid, 100);
+    assert.equal(change.facts.attempts, 0);
+    assert.equal(change.expected, true);
+  });
+
+  test('without autostart nothing happens', () => {
+    const app = driveOne({ autostart: false });
+    assert.deepEqual(app.spawns(), []);
+    assert.equal(app.state(), 'STOPPED');
+    assert.equal(app.engine.deadlineMs(), undefined);
+  });
+
+  test('RUNNING needs strictly more than startsecs', () => {
+    const app = driveOne().spawned();
+    assert.equal(app.engine.deadlineMs(), 2001);
+    app.nowMs = 2000;
+    app.feed({ kind: 'deadline' });
+    assert.equal(app.state(), 'STARTING');
+    app.nowMs = 2000.5;
+    app.feed({ kind: 'force-unknown', name: { group: 'no', process: 'no' }, reason: '' });
+    assert.equal(app.state(), 'STARTING');
+    app.nowMs = 2001;
+    app.feed({ kind: 'deadline' });
+    assert.equal(app.state(), 'RUNNING');
+    assert.equal(
+      app.logs().at(-1),
+      'info: success: app entered RUNNING state, process has stayed up for > than 1 seconds (startsecs)',
+    );
+    assert.equal(app.engine.deadlineMs(), undefined);
+  });
+
+  test('startsecs counts from the start of the child, not from the news of it', () => {
+    const app = driveOne();
+    app.pass(700).spawned('app', 1000);
+    assert.equal(app.engine.deadlineMs(), 2001);
+  });
+
+  test('startsecs=0 is RUNNING as soon as there is a pid', () => {
+    const app = driveOne({ startMs: 0 }).spawned();
+    assert.deepEqual(app.path(), ['STARTING', 'RUNNING']);
+  });
+
+  test('a pid that nobody asked for costs the process its state, not the agent', () => {
+    const app = driveOne().spawned();
+    const { spawn } = app.facts();
+    app.feed({ kind: 'spawned', spawn, pid: 999, startedAtMs: app.nowMs });
+    assert.equal(app.state(), 'UNKNOWN');
+    assert.match(app.logs().at(-1) ?? '', /^error: app entered UNKNOWN state: internal error: /);
+    assert.equal(app.facts().pid, 100);
+  });
+});
+
+describe('failing to start', () => {
+  test('an exit before startsecs is BACKOFF, even with an expected code and even when read late', () => {
+    const app = driveOne().spawned();
+    app.nowMs += 5000;
+    app.exited('app', code(0), 1900);
+    assert.equal(app.state(), 'BACKOFF');
+    assert.equal(app.facts().reason, 'Exited too quickly (process log may have details)');
+    assert.equal(app.facts().attempts, 1);
+    assert.equal(app.facts().lastStopAtMs, 1900);
+    assert.equal(app.logs().at(-1), 'warn: exited: app (exit status 0; not expected)');
+    assert.deepEqual(app.path(), ['STARTING', 'BACKOFF']);
+  });
+
+  test('the wait begins at the failure and grows by one second each time', () => {
+    const app = driveOne().spawned();
+    app.nowMs = 1600;
+    app.exited('app', code(1), 1500);
+    assert.equal(app.engine.deadlineMs(), 2500);
+    app.pass(899);
+    assert.equal(app.state(), 'BACKOFF');
+    app.pass(1);
+    assert.equal(app.nowMs, 2500);
+    assert.equal(app.state(), 'STARTING');
+    assert.equal(app.facts().attempts, 1);
+    assert.equal(app.facts().lastStartAtMs, 2500);
+    app.spawned().exited('app', code(1));
+    assert.equal(app.facts().attempts, 2);
+    assert.equal(app.engine.deadlineMs(), 4500);
+  });
+
+  test('the time of death is never later than now', () => {
+    const app = driveOne().spawned();
+    app.exited('app', code(1), app.nowMs + 800);
+    assert.equal(app.engine.deadlineMs(), app.nowMs + 1000);
+    assert.equal(app.facts().lastStopAtMs, app.nowMs);
+  });
+
+  test('FATAL follows startretries + 1 failed attempts, and then it is quiet', () => {
+    const app = driveOne({ startRetries: 2 });
+    for (let attempt = 0; attempt < 3; attempt++) app.spawned().exited('app', code(1)).pass(10_000);
+    assert.deepEqual(app.path(), [
+      ...['STARTING', 'BACKOFF', 'STARTING', 'BACKOFF', 'STARTING', 'BACKOFF', 'FATAL'],
+    ]);
+    assert.equal(app.spawns().length, 3);
+    assert.equal(
+      app.logs().at(-1),
+      'info: gave up: app entered FATAL state, too many start retries too quickly',
+    );
+    assert.equal(app.facts().attempts, 3);
+    assert.equal(app.engine.deadlineMs(), undefined);
+  });
+
+  test('startretries=0 is one attempt', () => {
+    const app = driveOne({ startRetries: 0 }).spawned().exited('app', code(1));
+    assert.deepEqual(app.path(), ['STARTING', 'BACKOFF', 'FATAL']);
+  });
+
+  test('a failed spawn counts like an early exit, with its own text', () => {
+    const app = driveOne().spawnFailed('app', "can't find command '/x'");
+    assert.deepEqual(app.path(), ['STARTING', 'BACKOFF']);
+    assert.equal(app.facts().reason, "can't find command '/x'");
+    assert.deepEqual(app.logs(), ["info: spawnerr: can't find command '/x'"]);
+    assert.equal(app.engine.deadlineMs(), app.nowMs + 1000);
+    assert.equal(app.facts().exit, undefined);
+  });
+
+  test('lowered startretries hold at the next retry', () => {
+    const app = driveOne().spawned().exited('app', code(1));
+    const [before] = app.engine.groups();
+    assert.ok(before);
+    const processes = before.processes.map(({ name, policy }) => ({
+      name,
+      policy: { ...policy, startRetries: 0 },
+    }));
+    app.config([{ ...before, processes }]).pass(1000);
+    assert.equal(app.state(), 'FATAL');
+    assert.equal(app.spawns().length, 1);
+  });
+
+  test('reaching RUNNING forgets the failures', () => {
+    const app = driveOne().spawned().exited('app', code(1)).pass(1000).up();
+    assert.equal(app.facts().attempts, 0);
+    assert.equal(app.facts().reason, '');
+  });
+
+  test('a start after FATAL begins to count anew and clears the reason', () => {
+    const app = driveOne({ startRetries: 0 }).spawned().exited('app', code(1));
+    app.request('start');
+    assert.equal(app.facts().attempts, 0);
+    assert.equal(app.facts().reason, '');
+    assert.equal(app.facts().exit, undefined);
+  });
+});
+
+describe('ending by itself', () => {
+  test('an exit at exactly startsecs passes through RUNNING', () => {
+    const app = driveOne({ autorestart: 'never' }).spawned();
+    app.nowMs = 2000;
+    app.exited('app', code(0), 2000);
+    assert.deepEqual(app.path(), ['STARTING', 'RUNNING', 'EXITED']);
+    assert.equal(app.facts().attempts, 0);
+    assert.ok(!app.logs().some((line) => line.includes('success')));
+  });
+
+  test('an exit after failures that lived long enough forgets them', () => {
+    const app = driveOne({ autorestart: 'never' }).spawned().exited('app', code(1)).pass(1000);
+    app.spawned();
+    app.nowMs += 1500;
+    app.exited('app', code(0));
+    assert.equal(app.facts().attempts, 0);
+  });
+
+  test('an expected exit is told so and not restarted', () => {
+    const app = driveOne().up().exited('app', code(0));
+    assert.equal(app.state(), 'EXITED');
+    assert.equal(app.logs().at(-1), 'info: exited: app (exit status 0; expected)');
+    const change = app.changes().at(-1);
+    assert.ok(change?.kind === 'process');
+    assert.equal(change.expected, true);
+    assert.equal(change.pid, 100);
+    assert.equal(change.facts.pid, 0);
+    assert.deepEqual(change.facts.exit, { kind: 'code', code: 0 });
+    assert.equal(change.facts.reason, '');
+    assert.equal(app.engine.deadlineMs(), undefined);
+  });
+
+  test('an unexpected exit is restarted in the same breath', () => {
+    const app = driveOne().up();
+    app.exited('app', code(3));
+    assert.deepEqual(
+      app.effects.map((effect) => effect.kind),
+      ['emit', 'log', 'spawn', 'acknowledge-exit'],
+    );
+    const change = app.changes().at(-1);
+    assert.ok(change?.kind === 'process');
+    assert.equal(change.expected, false);
+    assert.equal(change.facts.reason, 'Bad exit code 3');
+    assert.equal(app.logs().at(-1), 'warn: exited: app (exit status 3; not expected)');
+  });
+
+  test('every death by signal is unexpected', () => {
+    const app = driveOne({ exitCodes: [0, 9] })
+      .up()
+      .exited('app', killed);
+    assert.equal(app.spawns().length, 2);
+    assert.equal(app.logs().at(-1), 'warn: exited: app (terminated by SIGKILL; not expected)');
+    const change = app.changes().at(-1);
+    assert.ok(change?.kind === 'process');
+    assert.equal(change.facts.reason, 'Bad exit code -1');
+  });
+
+  test('an exit nobody saw is unexpected and named as what it is', () => {
+    const app = driveOne().up().exited('app', { kind: 'unobserved' });
+    assert.equal(app.spawns().length, 2);
+    assert.match(app.logs().at(-1) ?? '', /exit status not observed; not expected/);
+  });
+
+  test('autorestart=true restarts after expected exits too, autorestart=false never', () => {
+    assert.equal(driveOne({ autorestart: 'always' }).up().exited().spawns().length, 2);
+    assert.equal(driveOne({ autorestart: 'never' }).up().exited('app', code(1)).spawns().length, 1);
+  });
+
+  test('the exit is acknowledged once', () => {
+    const app = driveOne().up();
+    const spawn = app.spawn();
+    app.exited('app', code(1));
+    assert.deepEqual(app.of('acknowledge-exit'), [{ kind: 'acknowledge-exit', spawn }]);
+    app.feed({ kind: 'exited', spawn, pid: 100, exit: code(1), atMs: app.nowMs });
+    assert.equal(app.state(), 'STARTING');
+    assert.equal(app.logs().at(-1), 'info: reaped unknown pid 100 (exit status 1)');
+  });
+
+  test('news of the end may outrun the news of the pid', () => {
+    const app = driveOne();
+    app.feed({ kind: 'exited', spawn: 1, pid: 77, exit: code(1), atMs: app.nowMs });
+    assert.deepEqual(app.path(), ['STARTING', 'BACKOFF']);
+    assert.equal(app.logs()[0], "info: spawned: 'app' with pid 77");
+  });
+});
+
+describe('restarting in a loop', () => {
+  const crash = (times: number, livedMs: number) => {
+    const app = driveOne({ startMs: 0, autorestart: 'always' });
+    for (let i = 0; i < times; i++) app.spawned().pass(livedMs).exited('app', code(1));
+    return app;
+  };
+
+  test('the first ten fast ends are followed at once by a new start', () => {
+    assert.equal(crash(10, 5).spawns().length, 11);
+  });
+
+  test('after that, starts are a second apart', () => {
+    const app = crash(11, 5);
+    assert.equal(app.spawns().length, 11);
+    assert.equal(app.state(), 'EXITED');
+    assert.equal(app.engine.deadlineMs(), app.nowMs + 995);
+    app.pass(994);
+    assert.equal(app.spawns().length, 11);
+    app.pass(1);
+    assert.equal(app.spawns().length, 12);
+    assert.equal(app.state(), 'STARTING');
+  });
+
+  test('a child that lives for a second is not fast', () => {
+    assert.equal(crash(20, 1000).spawns().length, 21);
+    const app = crash(10, 999);
+    app.spawned().pass(1000).exited('app', code(1));
+    app.spawned().pass(5).exited('app', code(1));
+    assert.equal(app.spawns().length, 13);
+  });
+
+  test('an exit read after the second is over starts at once', () => {
+    const app = crash(10, 5).spawned();
+    const diedAtMs = app.nowMs + 5;
+    app.nowMs += 1200;
+    app.exited('app', code(1), diedAtMs);
+    assert.equal(app.state(), 'STARTING');
+  });
+});
+
+describe('stopping', () => {
+  test('the stop signal goes out and SIGKILL follows stopwaitsecs, again and again', () => {
+    const app = driveOne({ stopWaitMs: 3000 }).up();
+    app.request('stop');
+    assert.equal(app.state(), 'STOPPING');
+    assert.deepEqual(app.signals(), ['app SIGTERM process']);
+    assert.ok(app.logs().includes('debug: killing app (pid 100) with signal SIGTERM'));
+    app.pass(2999);
+    assert.equal(app.signals().length, 1);
+    app.pass(1);
+    assert.deepEqual(app.signals(), ['app SIGTERM process', 'app SIGKILL process']);
+    assert.ok(app.logs().includes("warn: killing 'app' (100) with SIGKILL"));
+    app.pass(2999);
+    assert.equal(app.signals().length, 2);
+    app.pass(1);
+    assert.equal(app.signals().length, 3);
+    app.exited('app', killed);
+    assert.equal(app.state(), 'STOPPED');
+    assert.equal(app.logs().at(-1), 'warn: stopped: app (terminated by SIGKILL)');
+    assert.equal(app.engine.deadlineMs(), undefined);
+  });
+
+  test('stopwaitsecs=0 kills at once and repeats every second', () => {
+    const app = driveOne({ stopWaitMs: 0 }).up();
+    app.request('stop');
+    app.pass(0);
+    assert.equal(app.signals().length, 2);
+    app.pass(999);
+    assert.equal(app.signals().length, 2);
+    app.pass(1);
+    assert.equal(app.signals().length, 3);
+  });
+
+  test('a negative stopwaitsecs is none', () => {
+    const app = driveOne({ stopWaitMs: -5000 }).up();
+    app.request('stop');
+    assert.ok(app.status()?.state === 'STOPPING');
+    assert.equal(app.engine.deadlineMs(), app.nowMs);
+  });
+
+  test('stopasgroup and killasgroup choose the target of their signals', () => {
+    const both = driveOne({ stopAsGroup: true, killAsGroup: true, stopWaitMs: 1000 }).up();
+    both.request('stop');
+    both.pass(1000);
+    assert.deepEqual(both.signals(), ['app SIGTERM group', 'app SIGKILL group']);
+    assert.ok(
+      both.logs().includes('debug: killing app (pid 100) process group with signal SIGTERM'),
+    );
+    const kill = driveOne({ killAsGroup: true, stopWaitMs: 1000 }).up();
+    kill.request('stop');
+    kill.pass(1000);
+    assert.deepEqual(kill.signals(), ['app SIGTERM process', 'app SIGKILL group']);
+  });
+
+  test('an expected status is info, and nothing restarts it', () => {
+    const app = driveOne({ autorestart: 'always' }).up();
+    app.request('stop');
+    app.exited('app', code(0));
+    assert.equal(app.state(), 'STOPPED');
+    assert.equal(app.logs().at(-1), 'info: stopped: app (exit status 0)');
+    const change = app.changes().at(-1);
+    assert.ok(change?.kind === 'process');
+    assert.equal(change.pid, 100);
+    assert.deepEqual(change.facts.exit, { kind: 'code', code: 0 });
+    assert.equal(app.pass(100_000).spawns().length, 1);
+  });
+
+  test('a stop in STARTING signals the child', () => {
+    const app = driveOne().spawned();
+    app.request('stop');
+    assert.deepEqual(app.path(), ['STARTING', 'STOPPING']);
+    app.exited('app', killed);
+    assert.equal(app.state(), 'STOPPED');
+  });
+
+  test('a stop before the pid is known is carried out when it is', () => {
+    const app = driveOne();
+    app.request('stop');
+    assert.deepEqual(app.signals(), []);
+    app.spawned();
+    assert.deepEqual(app.path(), ['STARTING', 'STOPPING']);
+    assert.deepEqual(app.signals(), ['app SIGTERM process']);
+  });
+
+  test('a stop before a spawn that fails ends STOPPED, without a retry', () => {
+    const app = driveOne();
+    const stop = app.request('stop');
+    app.spawnFailed();
+    assert.deepEqual(app.path(), ['STARTING', 'BACKOFF', 'STOPPED']);
+    assert.equal(app.result(stop), 'ok');
+    assert.equal(app.pass(100_000).spawns().length, 1);
+  });
+
+  test('a stop in BACKOFF is immediate and forgets the failures', () => {
+    const app = driveOne().spawned().exited('app', code(1)).pass(500);
+    const stop = app.request('stop');
+    assert.equal(app.state(), 'STOPPED');
+    assert.equal(app.result(stop), 'ok');
+    assert.equal(app.facts().attempts, 0);
+    assert.equal(app.facts().lastStopAtMs, app.nowMs);
+    assert.ok(app.logs().includes('debug: Attempted to kill app, which is in BACKOFF state.'));
+    const change = app.changes().at(-1);
+    assert.ok(change?.kind === 'process');
+    assert.equal(change.pid, 0);
+    assert.equal(app.engine.deadlineMs(), undefined);
+  });
+
+  test('a stop after failures gives the next start all its retries', () => {
+    const app = driveOne().spawned().exited('app', code(1)).pass(1000).spawned();
+    app.request('stop');
+    app.exited('app', killed);
+    app.request('start');
+    assert.equal(app.facts().attempts, 0);
+  });
+
+  test('a stop while a damped restart is due takes the restart back', () => {
+    const app = driveOne({ startMs: 0, autorestart: 'always' });
+    for (let i = 0; i < 11; i++) app.spawned().exited('app', code(1));
+    const stop = app.request('stop');
+    assert.equal(app.result(stop), 'ok');
+    assert.equal(app.state(), 'EXITED');
+    assert.equal(app.engine.deadlineMs(), undefined);
+    assert.equal(app.pass(10_000).spawns().length, 11);
+  });
+
+  test('a process that was gone already counts as signalled', () => {
+    const app = driveOne().up();
+    app.request('stop');
+    app.outcome('gone');
+    assert.equal(app.state(), 'STOPPING');
+    assert.equal(
+      app.logs().at(-1),
+      'debug: unable to signal app (pid 100), it probably just exited on its own: ' +
+        '[Errno 3] No such process',
+    );
+  });
+});
+
+describe('UNKNOWN', () => {
+  const failing = () => {
+    const app = driveOne({ autorestart: 'always' }).up();
+    const stop = app.request('stop');
+    app.outcome({ error: 'EPERM' });
+    return { app, stop };
+  };
+
+  test('a stop signal that cannot be delivered leads there, loudly', () => {
+    const { app, stop } = failing();
+    assert.equal(app.state(), 'UNKNOWN');
+    assert.equal(app.result(stop), 'failed FAILED');
+    assert.ok(app.logs().includes('critical: unknown problem killing app (100):EPERM'));
+    assert.equal(app.facts().pid, 100);
+    assert.equal(app.facts().reason, 'unknown problem killing app (100):EPERM');
+    assert.equal(app.engine.deadlineMs(), undefined);
+  });
+
+  test('the end of a process whose stop failed leads to STOPPED', () => {
+    const { app } = failing();
+    app.exited('app', code(0));
+    assert.equal(app.state(), 'STOPPED');
+    assert.equal(app.spawns().length, 1);
+  });
+
+  test('starts, stops, restarts and signals are refused while it may live', () => {
+    const { app } = failing();
+    assert.equal(app.result(app.request('start')), 'failed FAILED');
+    assert.equal(app.replies(2)[0]?.text, 'app is in an unknown process state');
+    assert.equal(app.result(app.request('stop')), 'failed FAILED');
+    assert.equal(app.result(app.request('restart')), 'failed FAILED');
+    assert.equal(app.result(app.signal()), 'failed NOT_RUNNING');
+    assert.equal(app.state(), 'UNKNOWN');
+  });
+
+  test('the shell may declare it; the end then leads to EXITED and the usual restart', () => {
+    const app = driveOne().up();
+    app.feed({ kind: 'force-unknown', name: { group: 'app', process: 'app' }, reason: 'why' });
+    assert.equal(app.facts().reason, 'why');
+    app.exited('app', code(1));
+    assert.deepEqual(app.path().slice(2), ['UNKNOWN', 'EXITED']);
+    assert.equal(app.state(), 'STARTING');
+  });
+
+  test('declared twice, the newer reason stands and nothing is told twice', () => {
+    const app = driveOne().up();
+    const name = { group: 'app', process: 'app' };
+    app.feed({ kind: 'force-unknown', name, reason: 'one' });
+    app.feed({ kind: 'force-unknown', name, reason: 'two' });
+    assert.equal(app.facts().reason, 'two');
+    assert.deepEqual(app.path(), ['STARTING', 'RUNNING', 'UNKNOWN']);
+  });
+
+  test('without a child a stop leads out of it', () => {
+    const app = driveOne({ autostart: false });
+    app.feed({ kind: 'force-unknown', name: { group: 'app', process: 'app' }, reason: 'why' });
+    const stop = app.request('stop');
+    assert.equal(app.state(), 'STOPPED');
+    assert.equal(app.result(stop), 'ok');
+  });
+
+  test('declared before the pid is known, it learns the pid and waits for the end', () => {
+    const app = driveOne();
+    app.feed({ kind: 'force-unknown', name: { group: 'app', process: 'app' }, reason: 'why' });
+    assert.deepEqual(app.path(), ['STARTING', 'UNKNOWN']);
+    app.spawned();
+    assert.equal(app.state(), 'UNKNOWN');
+    assert.equal(app.facts().pid, 100);
+    app.exited('app', code(0));
+    assert.equal(app.state(), 'EXITED');
+  });
+
+  test('declared before a spawn that fails, it is STOPPED', () => {
+    const app = driveOne();
+    app.feed({ kind: 'force-unknown', name: { group: 'app', process: 'app' }, reason: 'why' });
+    app.spawnFailed('app', 'gone wrong');
+    assert.equal(app.state(), 'STOPPED');
+    assert.equal(app.facts().reason, 'gone wrong');
+  });
+
+  test('declared during a stop that waits for the pid, the end leads to STOPPED', () => {
+    const app = driveOne({ autorestart: 'always' });
+    app.request('stop');
+    app.feed({ kind: 'force-unknown', name: { group: 'app', process: 'app' }, reason: 'why' });
+    app.spawned().exited();
+    assert.equal(app.state(), 'STOPPED');
+  });
+
+  test('a failed signal to a child that has ended meanwhile changes nothing', () => {
+    const app = driveOne().up();
+    app.request('stop');
+    const sent = app.of('signal').at(-1);
+    app.exited('app', code(0));
+    app.request('start');
+    app.spawned();
+    app.feed({ kind: 'signal-outcome', token: sent?.token ?? 0, outcome: { error: 'EPERM' } });
+    assert.equal(app.state(), 'STARTING');
+  });
+
+  test('SIGKILL that cannot be delivered leads there too', () => {
+    const app = driveOne({ stopWaitMs: 1000 }).up();
+    app.request('stop');
+    app.outcome('delivered').pass(1000).outcome({ error: 'EPERM' });
+    assert.equal(app.state(), 'UNKNOWN');
+    app.exited('app', killed);
+    assert.equal(app.state(), 'STOPPED');
+  });
+});
