@@ -45,6 +45,10 @@ export const allBeatsSubject = (fleet: string): string => `fv.${subjectToken(fle
 /** What replicas tell each other. */
 export const peerSubject = (fleet: string): string => `fv.${subjectToken(fleet)}.peer`;
 
+/** Reply subjects of one identity, so that none can read another's answers. */
+export const inboxPrefix = (kind: 'host' | 'controller', name: string): string =>
+  `_INBOX_${kind}_${subjectToken(name)}`;
+
 /** The host that a beat or event subject belongs to; undefined: not such a subject. */
 export function hostOfSubject(subject: string): string | undefined {
   const [, , kind, host] = subject.split('.');

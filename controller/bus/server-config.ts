@@ -1,6 +1,6 @@
 // The texts that make an embedded bus: nats-server's configuration and the private agent's supervisord.conf.
 // Pure. Each identity may do only what spec fleet 13 grants it: a host speaks under its own token alone.
-import { beatSubject, EVENTS_STREAM, eventSubject, subjectToken } from '../../common/subjects.js';
+import { beatSubject, EVENTS_STREAM, eventSubject, inboxPrefix } from '../../common/subjects.js';
 
 export interface BusServerPlan {
   /** Address nats-server listens on. */
@@ -9,10 +9,6 @@ export interface BusServerPlan {
   readonly storeDir: string;
   readonly storeBytesMax: number;
 }
-
-/** Reply subjects of one identity, so that none can read another's answers. */
-export const inboxPrefix = (kind: 'host' | 'controller', name: string): string =>
-  `_INBOX_${kind}_${subjectToken(name)}`;
 
 /** nats-server's own syntax is a superset of JSON, so strings are quoted as JSON does it. */
 export function natsServerConfig(plan: BusServerPlan): string {
