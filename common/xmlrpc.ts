@@ -1,10 +1,9 @@
 // XML-RPC as Supervisor speaks it, all four directions: calls and responses, encoded and decoded (spec xmlrpc 3, 9).
 // The one importer of fast-xml-parser. Invariants: no DTD, no entities but XML's own; depth and elements are bounded.
 import { XMLParser, XMLValidator } from 'fast-xml-parser';
+import { readPlainCall, readPlainResponse, type XmlValue } from './xmlrpc-plain.js';
 
-/** What travels: never a Date, a Map or undefined. */
-export type XmlValue =
-  string | number | boolean | null | readonly XmlValue[] | { readonly [name: string]: XmlValue };
+export type { XmlValue } from './xmlrpc-plain.js';
 
 export interface XmlCall {
   readonly method: string;
@@ -116,7 +115,11 @@ export function escapeText(text: string): string {
 
 /** Decodes a request's body. Throws XmlFormatError (400): not UTF-8, not well-formed, no method name, over a limit. */
 export function decodeCall(body: Uint8Array, limits: XmlLimits = CALL_LIMITS): XmlCall {
-  const root = parse(body, 'methodCall', limits);
+  const text = decodeText(body);
+  checkLimits(text, limits);
+  const plain = readPlainCall(text);
+  if (plain !== undefined) return plain;
+  const root = parse(text, 'methodCall');
   const name = child(root, 'methodName');
   const method = name === undefined ? '' : textOf(name);
   if (method === '') throw new XmlFormatError('no methodName');
@@ -133,7 +136,11 @@ export function decodeCall(body: Uint8Array, limits: XmlLimits = CALL_LIMITS): X
 
 /** Decodes a response's body. Throws XmlFault for a fault, XmlFormatError for anything that is no response. */
 export function decodeResponse(body: Uint8Array): XmlValue {
-  const root = parse(body, 'methodResponse', RESPONSE_LIMITS);
+  const text = decodeText(body);
+  const plain = readPlainResponse(text);
+  if (plain !== undefined) return plain;
+  checkLimits(text, RESPONSE_LIMITS);
+  const root = parse(text, 'methodResponse');
   const fault = child(root, 'fault');
   if (fault !== undefined) {
     const value = child(fault, 'value');
@@ -175,15 +182,16 @@ const PARSER = new XMLParser({
 
 const DOCTYPE = /<!DOCTYPE/i;
 
-function parse(body: Uint8Array, rootTag: string, limits: XmlLimits): Nodes {
-  let text: string;
+function decodeText(body: Uint8Array): string {
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(body);
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
   } catch {
     throw new XmlFormatError('the body is not UTF-8');
   }
+}
+
+function parse(text: string, rootTag: string): Nodes {
   if (DOCTYPE.test(text)) throw new XmlFormatError('a DTD is not accepted');
-  checkLimits(text, limits);
   const wellFormed = XMLValidator.validate(text);
   if (wellFormed !== true) {
     throw new XmlFormatError(`line ${wellFormed.err.line}: ${wellFormed.err.msg}`);
