@@ -254,6 +254,8 @@ state_dir=${dir}/controller
 ${tls('controller-test')}
 [nats]
 port=${busPort}
+[user:test]
+grant=admin on *:*:*
 ${plan.controllerConf ?? ''}
 `,
   );
