@@ -6,8 +6,8 @@ const BODY_BYTES_MAX = 1024 * 1024;
 
 function describe(alert) {
   const labels = Object.entries(alert.labels ?? {}).map(([key, value]) => `${key}=${value}`);
-  const summary = alert.annotations?.summary ?? '';
-  return `${String(alert.status ?? '?').toUpperCase()} ${labels.join(' ')} ${summary}`.trimEnd();
+  const status = String(alert.status ?? '?').toUpperCase();
+  return `${status} ${labels.join(' ')}: ${alert.summary ?? ''}`;
 }
 
 const server = createServer((request, response) => {
