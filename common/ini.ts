@@ -2,8 +2,9 @@
 // We own the dialect; `ini` reads the normal form that we hand it, and decodes, merges and lets the last key win.
 // This is the one importer of `ini`.
 import { parse } from 'ini';
-import { FieldError } from './problems.js';
+import { fileProblem, FieldError, type Problems } from './problems.js';
 import { isBlank, quoteText, trimBlanks, trimBlanksEnd } from './text.js';
+import { decodeUtf8 } from './utf8.js';
 
 /** One key of a section, with the place where its last definition begins. */
 export interface IniField {
@@ -104,6 +105,26 @@ export function readIni(document: IniDocument, text: string, file: string): read
     }
   });
   return scan.sectionNames;
+}
+
+/** Merges one file's bytes into `document`; returns the names of its sections, or undefined and problems. */
+export function readIniBytes(
+  document: IniDocument,
+  bytes: Uint8Array,
+  file: string,
+  problems: Problems,
+): readonly string[] | undefined {
+  try {
+    return readIni(document, decodeUtf8(bytes), file);
+  } catch (error) {
+    if (!(error instanceof FieldError)) throw error;
+    const lines = error instanceof IniError ? error.badLines : [undefined];
+    lines.forEach((line, index) => {
+      const text = index === 0 ? error.message : 'this line has no key before a = or :';
+      problems.add({ ...fileProblem(file, text), line, advice: error.advice });
+    });
+    return undefined;
+  }
 }
 
 function openSection(

@@ -1,31 +1,10 @@
-// A file's bytes -> a document, with everything that is wrong collected; and the small world in which programs without
-// a user database read their own configuration.
+// A program's own configuration file -> a document; and the small world in which programs without a user database
+// read theirs.
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import type { FieldWorld } from './fields.js';
-import { emptyIni, IniError, readIni, type IniDocument } from './ini.js';
-import { FieldError, type ConfigProblem, type Problems } from './problems.js';
-import { decodeUtf8 } from './utf8.js';
-
-/** Merges one file's bytes into `document`; returns the names of its sections, or undefined and problems. */
-export function readIniBytes(
-  document: IniDocument,
-  bytes: Uint8Array,
-  file: string,
-  problems: Problems,
-): readonly string[] | undefined {
-  try {
-    return readIni(document, decodeUtf8(bytes), file);
-  } catch (error) {
-    if (!(error instanceof FieldError)) throw error;
-    const lines = error instanceof IniError ? error.badLines : [undefined];
-    lines.forEach((line, index) => {
-      const text = index === 0 ? error.message : 'this line has no key before a = or :';
-      problems.add({ ...fileProblem(file, text), line, advice: error.advice });
-    });
-    return undefined;
-  }
-}
+import { emptyIni, readIniBytes, type IniDocument } from './ini.js';
+import { fileProblem, type Problems } from './problems.js';
 
 /** Reads a file without includes; undefined (and problems) when it is missing, unreadable or not in the dialect. */
 export function readIniFile(file: string, problems: Problems): IniDocument | undefined {
@@ -43,11 +22,6 @@ export function readIniFile(file: string, problems: Problems): IniDocument | und
   }
   const document = emptyIni();
   return readIniBytes(document, bytes, file, problems) === undefined ? undefined : document;
-}
-
-/** A problem of a whole file. */
-export function fileProblem(file: string, text: string): ConfigProblem {
-  return { file, line: undefined, section: undefined, key: undefined, text, advice: undefined };
 }
 
 /** The machine for readers that ask about neither folders nor other users. */

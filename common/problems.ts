@@ -55,6 +55,11 @@ export class Problems {
   }
 }
 
+/** A problem of a whole file. */
+export function fileProblem(file: string, text: string): ConfigProblem {
+  return { file, line: undefined, section: undefined, key: undefined, text, advice: undefined };
+}
+
 /** `file:line: [section] key: text (advice)` with what is known. */
 export function formatProblem(problem: ConfigProblem): string {
   const line = problem.line === undefined ? '' : `:${problem.line}`;

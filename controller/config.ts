@@ -1,37 +1,30 @@
 // controller.conf -> ControllerConfig, or every problem of the file with its place (design: names, files).
 // Same dialect and same reporting as supervisord.conf, but strict: unknown sections and keys are problems.
 // Relative paths are relative to the file's folder; `%(here)s` and `%(ENV_X)s` work everywhere.
-import { parseMatchers, type Matcher } from './alerts/matchers.js';
+import type { Matcher } from './alerts/matchers.js';
 import { HOST_RULES, PROCESS_RULES } from './alerts/rules.js';
 import { LIMITS, parseLimits, type Limits } from './limits.js';
-import { environmentNames } from '../common/expand.js';
 import {
-  expandHome,
-  readBoolean,
-  readDuration,
-  readHostPort,
-  readHostPorts,
-  readIntegerBetween,
-  readList,
-  readOneOf,
-  readPath,
-  readPort,
-  readText,
-  type Reader,
-} from '../common/fields.js';
+  ALERT,
+  CONTROLLER,
+  CONTROLLER_KINDS,
+  NATS,
+  RECEIVER,
+  ROUTE,
+  TLS,
+  USER,
+  type Grant,
+} from './schema.js';
+import { environmentNames } from '../common/expand.js';
+import { expandHome, readIntegerBetween, readPath } from '../common/fields.js';
 import type { IniDocument, IniSection } from '../common/ini.js';
 import { plainWorld, readIniFile } from '../common/inifile.js';
 import { folderOf, normalizePath } from '../common/paths.js';
-import { FieldError, Problems, type ConfigProblem } from '../common/problems.js';
+import { Problems, type ConfigProblem } from '../common/problems.js';
 import {
-  exactly,
-  field,
-  optional,
-  prefixed,
   refuseUnknown,
   SectionReader,
   type SectionContext,
-  type SectionKind,
   type SectionTable,
 } from '../common/sections.js';
 
@@ -106,137 +99,18 @@ export interface RouteConfig {
   readonly receiver: string;
 }
 
-export type Role = 'viewer' | 'logs' | 'operator' | 'admin';
-
 export interface UserConfig {
-  readonly grants: readonly { readonly role: Role; readonly selector: string }[];
+  /** At least one. */
+  readonly grants: readonly Grant[];
 }
+
+/** Five replicas in all. */
+const PEERS_MAX = 4;
 
 /** Either the configuration or all its problems, never both. */
 export type ControllerConfigResult =
   | { readonly ok: true; readonly config: ControllerConfig }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
-
-const LISTEN: Address = { host: '0.0.0.0', port: 9500 };
-const HTTP_LISTEN: Address = { host: '127.0.0.1', port: 9580 };
-const NATS_PORT = 9522;
-const PEERS_MAX = 4;
-const BUILT_RECEIVERS = ['webhook', 'log'] as const;
-const PLANNED_RECEIVERS: readonly string[] = ['slack', 'smtp', 'exec', 'alertmanager'];
-
-const CONTROLLER = {
-  listen: field(readHostPort, LISTEN, '0.0.0.0:9500', 'address for agents and ctl (gRPC)'),
-  http_listen: field(readHostPort, HTTP_LISTEN, '127.0.0.1:9580', 'address of page and metrics'),
-  state_dir: optional(readText, 'where state is kept', '/var/lib/fleetvisor/ID'),
-  peers: field(
-    readHostPorts,
-    [],
-    '',
-    'the other replicas, HOST:PORT,…; then [nats] servers is required',
-  ),
-} satisfies SectionTable;
-
-const TLS = {
-  ca: optional(readText, "certificate of the fleet's authority, PEM; required", 'required'),
-  cert: optional(readText, "the controller's certificate, PEM; required", 'required'),
-  key: optional(readText, "the controller's private key, PEM; required", 'required'),
-} satisfies SectionTable;
-
-const readServers: Reader<readonly string[]> = (text, world) => {
-  const servers = readList(text, world);
-  for (const server of servers) {
-    if (!/^(nats|tls):\/\/[^\s/]+$/.test(server)) {
-      throw new FieldError(
-        `not a bus address: ${server}`,
-        'write tls://HOST:PORT or nats://HOST:PORT',
-      );
-    }
-  }
-  return servers;
-};
-
-const NATS = {
-  servers: field(readServers, [], 'embedded', 'existing NATS servers, tls://HOST:PORT,…'),
-  store_dir: optional(readText, 'JetStream files of the embedded server', 'STATE/nats'),
-  port: field(readPort, NATS_PORT, '9522', 'port of the embedded server'),
-} satisfies SectionTable;
-
-const ALERT = {
-  enabled: field(readBoolean, true, 'true', 'evaluate this alert'),
-  for: optional(
-    readDuration,
-    'how long the condition must hold before the alert fires',
-    'built in',
-  ),
-  keep: optional(readDuration, 'how long it must be clear before it is resolved', 'built in'),
-  severity: optional(
-    readOneOf(['critical', 'warning', 'info'] as const),
-    'its severity',
-    'built in',
-  ),
-} satisfies SectionTable;
-
-const readReceiverType: Reader<(typeof BUILT_RECEIVERS)[number]> = (text) => {
-  const type = BUILT_RECEIVERS.find((candidate) => candidate === text);
-  if (type !== undefined) return type;
-  const known = `use ${BUILT_RECEIVERS.join(' or ')}`;
-  if (PLANNED_RECEIVERS.includes(text)) {
-    throw new FieldError(`receivers of type ${text} are not supported by this version`, known);
-  }
-  throw new FieldError(`unknown receiver type ${text}`, known);
-};
-
-const RECEIVER = {
-  type: optional(readReceiverType, 'webhook or log; required', 'required'),
-  url: optional(readText, 'webhook: where to POST; required there'),
-  secret: optional(readText, 'webhook: key that signs the body'),
-} satisfies SectionTable;
-
-const readMatch: Reader<readonly Matcher[]> = (text) => {
-  const matchers = parseMatchers(text);
-  if (typeof matchers !== 'string') return matchers;
-  throw new FieldError(matchers, 'write e.g. severity=critical,host!=db1');
-};
-
-const ROUTE = {
-  match: field(readMatch, [], '', 'labels an alert must have; empty: every alert'),
-  receiver: optional(readText, 'name of a [receiver:NAME]; required', 'required'),
-} satisfies SectionTable;
-
-const GRANT = /^(viewer|logs|operator|admin)\s+on\s+(\S+)$/;
-
-const readGrants: Reader<UserConfig['grants']> = (text) => {
-  const lines = text.split('\n').filter((line) => line !== '');
-  if (lines.length === 0) throw new FieldError('no grant is given', 'write e.g. viewer on *:*:*');
-  return lines.map((line) => {
-    const [, role, selector] = GRANT.exec(line) ?? [];
-    if (role !== undefined && selector !== undefined) return { role: role as Role, selector };
-    throw new FieldError(
-      `not a grant: ${line}`,
-      'write viewer, logs, operator or admin, then: on SELECTOR; one grant a line',
-    );
-  });
-};
-
-const USER = {
-  grant: optional(
-    readGrants,
-    'ROLE on SELECTOR; further grants on indented lines; required',
-    'required',
-  ),
-} satisfies SectionTable;
-
-/** All sections of a controller.conf, in the order of the documentation. */
-export const CONTROLLER_KINDS: readonly SectionKind[] = [
-  exactly('controller', CONTROLLER),
-  exactly('tls', TLS),
-  exactly('nats', NATS),
-  exactly('limits', LIMITS),
-  prefixed('alert:', ALERT),
-  prefixed('receiver:', RECEIVER),
-  prefixed('route:', ROUTE),
-  prefixed('user:', USER),
-];
 
 /** Reads a controller.conf. `path` is relative to the current directory. Never throws for what the file says. */
 export function loadControllerConfig(

@@ -1,7 +1,7 @@
 // What all parts of the parser share while one configuration is read. Pure.
 import { environmentNames, type ExpansionNames, type ExpansionValue } from '../../common/expand.js';
 import type { IniDocument, IniSection } from '../../common/ini.js';
-import { Problems } from '../../common/problems.js';
+import type { Problems } from '../../common/problems.js';
 import { SectionReader, type SectionTable } from '../../common/sections.js';
 import type { ConfigWorld } from './types.js';
 

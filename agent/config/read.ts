@@ -5,14 +5,14 @@ import {
   DEFAULT_SECTION,
   emptyIni,
   findField,
+  readIniBytes,
   type IniDocument,
   type IniField,
   type IniSection,
 } from '../../common/ini.js';
 import { folderOf, joinPath, normalizePath } from '../../common/paths.js';
-import { FieldError, Problems } from '../../common/problems.js';
+import { FieldError, fileProblem, Problems } from '../../common/problems.js';
 import { compareText, splitBlanks } from '../../common/text.js';
-import { readIniBytes } from '../../common/inifile.js';
 import type { ConfigHint, ConfigProblem, ConfigWorld } from './types.js';
 
 /** The files of a machine. */
@@ -160,14 +160,7 @@ class Reading {
   }
 
   #refuse(file: string, text: string, advice: string): void {
-    this.problems.add({
-      file,
-      line: undefined,
-      section: undefined,
-      key: undefined,
-      text,
-      advice,
-    });
+    this.problems.add({ ...fileProblem(file, text), advice });
   }
 }
 
