@@ -106,7 +106,7 @@ test('1,000 children start, are signalled and are reaped, in little memory', asy
 });
 
 test('every path is clean under the address and undefined-behaviour sanitizers', async () => {
-  assert.deepEqual(await basicScript({ variant: 'sanitized' }), CLEAN);
+  assert.deepEqual(await basicScript({ variant: 'checked' }), CLEAN);
 });
 
 const hasValgrind = spawnSync('valgrind', ['--version']).status === 0;
@@ -136,7 +136,7 @@ const FAULTS: [string, string, string][] = [
 ];
 for (const [name, fault, expected] of FAULTS) {
   test(`a failure of ${name} is reported, and the next start works`, async () => {
-    const keeper = await TestKeeper.start({ variant: 'faults', fault });
+    const keeper = await TestKeeper.start({ variant: 'checked', fault });
     const recorder = new Recorder();
     const client = await keeper.connect(recorder);
     client.spawn(shell(1, 'exit 1'));
@@ -156,7 +156,7 @@ for (const [name, fault, expected] of FAULTS) {
 
 test('without memory a request fails or the connection ends; the keeper and its children live on', async () => {
   for (let nth = 1; nth <= 12; nth++) {
-    const keeper = await TestKeeper.start({ variant: 'faults', fault: `malloc:${nth}:12` });
+    const keeper = await TestKeeper.start({ variant: 'checked', fault: `malloc:${nth}:12` });
     let refused = 0;
     // Each round takes memory more than once, so the fault lies within these rounds.
     for (let round = 1; round <= 12; round++) {
@@ -179,7 +179,7 @@ test('without memory a request fails or the connection ends; the keeper and its 
 
 test('a full disk loses spilled output, counts it, and blocks no child', async () => {
   const keeper = await TestKeeper.start({
-    variant: 'faults',
+    variant: 'checked',
     fault: `spill:1:${constants.errno.ENOSPC}`,
   });
   const recorder = new Recorder();

@@ -16,7 +16,8 @@ import { buildKeeper, compileKeeper } from '../../tools/build-keeper.mjs';
 const PATIENCE_MS = 30_000;
 const POLL_MS = 5;
 
-export type KeeperVariant = 'plain' | 'unstripped' | 'sanitized' | 'faults';
+/** `checked` has sanitizers and the fault points; `unstripped` is for valgrind. */
+export type KeeperVariant = 'plain' | 'unstripped' | 'checked';
 
 // Keepers that a failed test left behind would keep the test process, and their children, alive.
 const running = new Set<ChildProcess>();
@@ -47,8 +48,7 @@ async function compileVariant(variant: KeeperVariant): Promise<string> {
   const program = path.join(dir, 'fleetvisor-keeper');
   const flags = {
     unstripped: ['-g'],
-    sanitized: ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
-    faults: ['-DKEEPER_FAULTS', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+    checked: ['-DKEEPER_FAULTS', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
   }[variant];
   await compileKeeper(program, [], flags);
   return program;
@@ -115,7 +115,7 @@ export interface TestKeeperOptions {
   readonly variant?: KeeperVariant;
   /** A program that runs the keeper, e.g. valgrind with its flags. */
   readonly wrapper?: readonly string[];
-  /** `point:nth:errno`, for the `faults` variant. */
+  /** `point:nth:errno`, for the `checked` variant. */
   readonly fault?: string;
   readonly idleMs?: number;
 }
