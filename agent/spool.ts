@@ -67,6 +67,20 @@ const NOWHERE: Revision = { epoch: 0, seq: 0 };
 
 const endOf = (run: LostRun): Revision => ({ epoch: run.epoch, seq: run.last });
 
+/** Adds a run to sorted runs; runs of one epoch that touch or overlap become one. */
+function joinRun(runs: readonly LostRun[], run: LostRun): LostRun[] {
+  const joined: LostRun[] = [];
+  for (const next of [...runs, run].sort((a, b) => compareRevisions(endOf(a), endOf(b)))) {
+    const before = joined.at(-1);
+    if (before?.epoch !== next.epoch || next.first > before.last + 1) joined.push(next);
+    else {
+      const first = Math.min(before.first, next.first);
+      joined[joined.length - 1] = { ...before, first, last: next.last };
+    }
+  }
+  return joined;
+}
+
 /** A store on disk below `dir`, or in memory alone where `dir` is undefined. */
 export class Spool implements EventStore {
   readonly #clock: Clock;
@@ -81,7 +95,8 @@ export class Spool implements EventStore {
   #problem = '';
   #acked: Revision = NOWHERE;
   #position: Position = { segment: 0, offset: 0 };
-  #depth = 0;
+  /** Events held and not acknowledged; losses count beside them. */
+  #pending = 0;
   #open: OpenFrame | undefined;
   #unsynced = 0;
   #cancelSync: (() => void) | undefined;
@@ -128,6 +143,7 @@ export class Spool implements EventStore {
     try {
       this.#segments = new Segments(dir, this.#limits.segmentBytesMax, (record, segment) => {
         if (record.kind === 'event') events.push({ epoch: record.epoch, seq: record.seq });
+        if (record.kind === 'lost') this.#lost = joinRun(this.#lost, record);
         this.#learn(record, segment);
       });
     } catch (error) {
@@ -136,7 +152,7 @@ export class Spool implements EventStore {
       throw error;
     }
     this.#lost = this.#lost.filter((run) => this.#isPending(endOf(run)));
-    this.#depth += events.filter((event) => this.#isPending(event)).length + this.#lost.length;
+    this.#pending += events.filter((event) => this.#isPending(event)).length;
     this.#lost.push(...lostHere);
     this.#position = this.#segments.start();
     for (const facts of this.#facts.values()) this.#noteAcked(facts);
@@ -163,7 +179,6 @@ export class Spool implements EventStore {
         }
         break;
       case 'lost':
-        this.#lost.push(record);
         break;
     }
   }
@@ -214,7 +229,7 @@ export class Spool implements EventStore {
   }
 
   append(epoch: number, seq: number, bytes: Uint8Array): void {
-    this.#depth += 1;
+    this.#pending += 1;
     if (bytes.length > RECORD_BYTES_MAX / 2) {
       this.#addLost(epoch, seq, seq, 'event too large');
       return;
@@ -229,18 +244,11 @@ export class Spool implements EventStore {
     this.#addLost(dropped.epoch, dropped.seq, dropped.seq, 'memory full');
   }
 
-  /** Names events as lost; they count as one gap from then on. */
+  /** Names events as lost, in memory and on disk. */
   #addLost(epoch: number, first: number, last: number, reason: string): void {
-    const before = this.#lost.at(-1);
+    this.#pending = Math.max(0, this.#pending - (last - first + 1));
     const run: LostRun = { epoch, first, last, reason, wallMs: Math.round(this.#clock.wallMs()) };
-    const joins =
-      before !== undefined &&
-      before.epoch === epoch &&
-      before.last + 1 === first &&
-      this.#open?.items.some((item) => item.kind === 'lost') !== true;
-    this.#depth -= last - first + (joins ? 1 : 0);
-    if (joins) this.#lost[this.#lost.length - 1] = { ...before, last };
-    else this.#lost.push(run);
+    this.#lost = joinRun(this.#lost, run);
     if (this.#lost.length > LOST_RUNS_MAX) this.#lost.shift();
     this.#note({ kind: 'lost', ...run });
   }
@@ -248,15 +256,17 @@ export class Spool implements EventStore {
   /** Frees space: what is acknowledged and old enough, then, over the bound, whatever is oldest. */
   #reclaim(): void {
     const segments = this.#segments as Segments;
+    let hasDropped = false;
     for (;;) {
       const oldest = segments.oldest;
-      if (oldest === undefined || oldest === segments.newest) return;
+      if (oldest === undefined || oldest === segments.newest) break;
       const facts = this.#facts.get(oldest);
       const isRetained =
         facts?.ackedAtMs === undefined ||
         this.#clock.nowMs() - facts.ackedAtMs < this.#limits.retainAckedMs;
-      if (isRetained && segments.bytes <= this.#limits.bytesMax) return;
+      if (isRetained && segments.bytes <= this.#limits.bytesMax) break;
       segments.dropOldest();
+      hasDropped = true;
       this.#facts.delete(oldest);
       if (this.#position.segment <= oldest) {
         this.#open = undefined;
@@ -269,6 +279,8 @@ export class Spool implements EventStore {
         this.#addLost(epoch, first, run.last, 'spool full');
       }
     }
+    // What names a loss may have stood in the segment that went.
+    if (hasDropped) for (const run of this.#lost) segments.append({ kind: 'lost', ...run });
   }
 
   #noteAcked(facts: SegmentFacts): void {
@@ -341,39 +353,39 @@ export class Spool implements EventStore {
 
   /** Losses after the last event held, e.g. one event that was too large. */
   #takeTrailingLoss(items: StoredItem[], frame: { last: Revision }): void {
-    const run = this.#lost.find((lost) => compareRevisions(endOf(lost), frame.last) > 0);
+    const run = this.#lostAfter(frame.last);
     if (run === undefined || items.length > 0) return;
     items.push({ kind: 'lost', ...run });
-    frame.last = { epoch: run.epoch, seq: run.last };
+    frame.last = endOf(run);
   }
 
   /** What is missing between `last` and `event`: known losses first, else a hole in the seqs (damage). */
   #gapBefore(event: Revision, last: Revision): LostRun | undefined {
-    for (const run of this.#lost) {
-      const isAfter = compareRevisions(endOf(run), last) > 0;
-      if (isAfter && compareRevisions(endOf(run), event) < 0) return run;
-    }
+    const known = this.#lostAfter(last);
+    if (known !== undefined && compareRevisions(endOf(known), event) < 0) return known;
     const expected = event.epoch === last.epoch ? last.seq + 1 : 1;
     if (event.seq === expected) return undefined;
-    const run: LostRun = {
-      epoch: event.epoch,
-      first: expected,
-      last: event.seq - 1,
-      reason: 'damaged',
-      wallMs: Math.round(this.#clock.wallMs()),
-    };
-    this.#lost.push(run);
-    this.#lost.sort((a, b) => compareRevisions(endOf(a), endOf(b)));
-    this.#depth += 1;
+    const wallMs = Math.round(this.#clock.wallMs());
+    const { epoch, seq } = event;
+    const run: LostRun = { epoch, first: expected, last: seq - 1, reason: 'damaged', wallMs };
+    this.#lost = joinRun(this.#lost, run);
     this.#note({ kind: 'lost', ...run });
     return run;
+  }
+
+  /** The first loss behind `last`, without what was told of it already. */
+  #lostAfter(last: Revision): LostRun | undefined {
+    const run = this.#lost.find((lost) => compareRevisions(endOf(lost), last) > 0);
+    if (run?.epoch !== last.epoch) return run;
+    return { ...run, first: Math.max(run.first, last.seq + 1) };
   }
 
   acknowledge(streamSeq: number): void {
     const open = this.#open;
     if (open === undefined) return;
     this.#open = undefined;
-    this.#depth = Math.max(0, this.#depth - open.items.length);
+    const events = open.items.filter((item) => item.kind === 'event').length;
+    this.#pending = Math.max(0, this.#pending - events);
     this.#acked = open.last;
     this.#position = open.after;
     this.#memory.splice(0, open.fromMemory);
@@ -383,7 +395,7 @@ export class Spool implements EventStore {
   }
 
   rewind(): number {
-    const before = this.#depth;
+    const before = this.#pending;
     this.#open = undefined;
     if (this.#segments === undefined) return 0;
     this.#position = this.#segments.start();
@@ -394,13 +406,13 @@ export class Spool implements EventStore {
     });
     if (oldest === undefined || this.#isPending(oldest)) return 0;
     this.#acked = { epoch: oldest.epoch, seq: oldest.seq - 1 };
-    this.#depth = this.#memory.length + this.#lost.length;
+    this.#pending = this.#memory.length;
     for (const facts of this.#facts.values()) facts.ackedAtMs = undefined;
     this.#segments.read(this.#position, (record) => {
-      if (record.kind === 'event') this.#depth += 1;
+      if (record.kind === 'event') this.#pending += 1;
       return true;
     });
-    return this.#depth - before;
+    return this.#pending - before;
   }
 
   status(): StoreStatus {
@@ -408,7 +420,7 @@ export class Spool implements EventStore {
       this.#segments === undefined || this.#memory.length > 0 || this.#problem !== '';
     return {
       mode: isMemory ? 'memory' : 'disk',
-      depth: this.#depth,
+      depth: this.#pending + this.#lost.length,
       bytes: this.#segments?.bytes ?? 0,
       problem: this.#problem,
     };
