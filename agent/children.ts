@@ -144,10 +144,14 @@ export class Children {
   #sink(name: NameSpec, channel: LogChannel): ByteSink {
     const { log, logs } = this.#options;
     const file = logs.get(name)?.[channel];
-    if (!log.wants('debug')) return file === undefined ? () => undefined : (data) => file.append(data);
+    if (!log.wants('debug'))
+      return file === undefined ? () => undefined : (data) => file.append(data);
     return (data) => {
       file?.append(data);
-      log.log('debug', `'${name.process}' ${channel} output:\n${Buffer.from(data).toString('utf8')}`);
+      log.log(
+        'debug',
+        `'${name.process}' ${channel} output:\n${Buffer.from(data).toString('utf8')}`,
+      );
     };
   }
 

@@ -44,7 +44,12 @@ export function isStateBody(body: EventBody): boolean {
 }
 
 /** The sink of an agent without a fleet: numbers events and keeps none. */
-export function countingSink(host: string, hostUid: string, epoch: number, clock: Clock): EventSink {
+export function countingSink(
+  host: string,
+  hostUid: string,
+  epoch: number,
+  clock: Clock,
+): EventSink {
   let seq = 0;
   let prev = 0;
   return {

@@ -1,18 +1,10 @@
 // From a process's configuration to the request that starts its child: command, environment, user, tag.
 // Invariant: pure but for the injected world, so that every refusal is known before anything is started.
 import type { NameSpec } from '../common/names.js';
+import type { CommandResult } from './command.js';
 import type { ProcessConfig, UserRef } from './config/types.js';
 import type { SpawnRequest } from './spawner.js';
 import { encodeTag } from './tag.js';
-
-/** A command that can be executed, or why not, in Supervisor's words (spec config 8). */
-export type CommandResult =
-  | { readonly kind: 'found'; readonly path: string }
-  | {
-      readonly kind: 'fault';
-      readonly fault: 'NO_FILE' | 'NOT_EXECUTABLE';
-      readonly text: string;
-    };
 
 /** What starting a child needs to know of the machine and the daemon. */
 export interface LaunchWorld {
@@ -112,11 +104,7 @@ function searchPath(config: ProcessConfig, world: LaunchWorld): string | undefin
 }
 
 /** What the keeper could not do, in the words of Supervisor's child or parent (spec process 4). */
-export function spawnFailureText(
-  config: ProcessConfig,
-  stage: string,
-  errorName: string,
-): string {
+export function spawnFailureText(config: ProcessConfig, stage: string, errorName: string): string {
   const name = config.name;
   switch (stage) {
     case 'fork':
@@ -131,7 +119,9 @@ export function spawnFailureText(
         : `unknown error making dispatchers for '${name}': ${errorName}`;
     case 'user': {
       const why =
-        errorName === 'EPERM' ? "Can't drop privilege as nonroot user" : `system error ${errorName}`;
+        errorName === 'EPERM'
+          ? "Can't drop privilege as nonroot user"
+          : `system error ${errorName}`;
       return `couldn't setuid to ${config.user?.uid ?? '?'}: ${why}`;
     }
     case 'chdir':

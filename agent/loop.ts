@@ -35,7 +35,8 @@ export class Loop {
   /** Hands an input to the engine: now, or after the one that is being handled. */
   push(input: EngineInput): void {
     if (this.#closed) return;
-    if (this.#queue.length >= QUEUE_MAX) throw new Error(`the engine's queue holds ${QUEUE_MAX} inputs`);
+    if (this.#queue.length >= QUEUE_MAX)
+      throw new Error(`the engine's queue holds ${QUEUE_MAX} inputs`);
     this.#queue.push(input);
     if (this.#isDraining) return;
     this.#isDraining = true;

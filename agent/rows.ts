@@ -3,6 +3,7 @@
 import type { Clock } from '../common/clock.js';
 import { nameKey, type NameSpec } from '../common/names.js';
 import type { Exit, ProcessRow } from '../common/rows.js';
+import { compareText } from '../common/text.js';
 import type { ExitStatus, ProcessFacts } from './engine/types.js';
 
 interface Entry {
@@ -25,10 +26,6 @@ export function toExit(status: ExitStatus | undefined): Exit | undefined {
     case 'unobserved':
       return { kind: 'unobserved' };
   }
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** Rows by name. */
@@ -86,7 +83,8 @@ export class RowBook {
   }
 
   removeGroup(group: string): void {
-    for (const [key, entry] of this.#entries) if (entry.row.group === group) this.#entries.delete(key);
+    for (const [key, entry] of this.#entries)
+      if (entry.row.group === group) this.#entries.delete(key);
     this.#sorted = undefined;
   }
 

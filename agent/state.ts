@@ -164,7 +164,9 @@ function openRunDir(dir: string | undefined, id: string, options: StateOptions):
   const wanted = [
     ...(given !== undefined && given !== '' ? [join(given, id)] : []),
     // A state directory of one's own choice (a demo, a test) keeps its sockets to itself.
-    ...(options.isRoot && options.stateDir === undefined && options.env['STATE_DIRECTORY'] === undefined
+    ...(options.isRoot &&
+    options.stateDir === undefined &&
+    options.env['STATE_DIRECTORY'] === undefined
       ? [join('/run/fleetvisor', id)]
       : []),
     ...(dir === undefined ? [] : [join(dir, 'run')]),

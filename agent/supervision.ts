@@ -35,7 +35,7 @@ import { Loop } from './loop.js';
 import type { ProcessMemory } from './memory.js';
 import { RowBook } from './rows.js';
 import { parseSignal, toExitStatus } from './signals.js';
-import type { SpawnNotice, Spawner } from './spawner.js';
+import type { ChildRecord, SpawnNotice, Spawner } from './spawner.js';
 import type { AgentState } from './state.js';
 
 export interface SupervisionOptions {
@@ -73,6 +73,7 @@ export class Supervision implements AgentCore {
   /** Processes whose facts may have changed without a change of state (a pid became known). */
   readonly #touched = new Map<string, NameSpec>();
   #nextRequest = 1;
+  #onDoubt = (): void => undefined;
   #stopping: { readonly done: Promise<void>; readonly resolve: () => void } | undefined;
 
   constructor(options: SupervisionOptions) {
@@ -216,26 +217,63 @@ export class Supervision implements AgentCore {
     return this.#stopping.done;
   }
 
-  /** The keeper died: what it held is in doubt, and what it was asked for never came to be. */
-  keeperLost(isStillThere: (spawn: number) => boolean): void {
+  /** The keeper (or a new one) is back: what it holds goes on, the rest is in doubt or never came to be. */
+  keeperBack(records: readonly ChildRecord[]): void {
+    const held = new Set(records.map((record) => record.spawn));
+    for (const record of records) {
+      const name = this.#names.get(record.spawn);
+      if (name === undefined) continue;
+      if (!this.children.has(record.spawn)) this.children.attach(name, record);
+      if (this.#isSpawning(name)) {
+        const { spawn, pid, startedAtMs } = record;
+        this.#loop.push({ kind: 'spawned', spawn, pid, startedAtMs });
+      }
+      if (record.exit === undefined || record.exit.acknowledged === true) continue;
+      const { status, atMs } = record.exit;
+      this.#exited({ kind: 'exited', spawn: record.spawn, pid: record.pid, status, atMs });
+    }
     for (const facts of this.#engine.snapshot()) {
       const status = this.#engine.status(facts.name);
       if (status === undefined || !('child' in status) || status.child === undefined) continue;
       const { child } = status;
-      if (isStillThere(child.spawn)) continue;
+      if (held.has(child.spawn)) continue;
       if (child.kind === 'spawning') {
-        this.#push({ kind: 'spawn-failed', spawn: child.spawn, text: 'the keeper died' });
-      } else {
-        const reason = `its parent, the keeper, died; whether pid ${child.pid} lives nobody can tell`;
-        this.#push({ kind: 'force-unknown', name: facts.name, reason });
+        this.#loop.push({ kind: 'spawn-failed', spawn: child.spawn, text: 'the keeper died' });
+        continue;
       }
+      const reason = `its parent, the keeper, died; pid ${child.pid} is left alone until it ends`;
+      this.#loop.push({ kind: 'force-unknown', name: facts.name, reason });
     }
+    this.#onDoubt();
+  }
+
+  /** Children in UNKNOWN, whose end nobody may tell. */
+  doubtful(): readonly { readonly spawn: number; readonly pid: number }[] {
+    return this.rows().filter((row) => row.state === 'UNKNOWN' && row.pid !== 0);
+  }
+
+  /** Calls back when there may be something doubtful. */
+  onDoubt(callback: () => void): void {
+    this.#onDoubt = callback;
+  }
+
+  /** A doubtful child is gone; nobody saw how. */
+  endUnobserved(spawn: number, pid: number): void {
+    this.children.ended(spawn);
+    this.#names.delete(spawn);
+    const atMs = this.nowMs();
+    this.#loop.push({ kind: 'exited', spawn, pid, exit: { kind: 'unobserved' }, atMs });
   }
 
   /** Takes no more inputs; children live on. */
   close(): void {
     this.#loop.close();
     this.children.close();
+  }
+
+  #isSpawning(name: NameSpec): boolean {
+    const status = this.#engine.status(name);
+    return status?.state === 'STARTING' && status.child.kind === 'spawning';
   }
 
   #push(input: EngineInput): void {
@@ -335,8 +373,9 @@ export class Supervision implements AgentCore {
     switch (change.kind) {
       case 'process': {
         this.#touched.delete(nameKey(change.facts.name));
-        this.#record('process.state', change.from, change.facts, change.expected);
+        this.#record(change.from, change.facts, change.expected);
         memory.note(change.facts);
+        if (change.to === 'UNKNOWN') this.#onDoubt();
         return;
       }
       case 'group-added':
@@ -374,23 +413,24 @@ export class Supervision implements AgentCore {
     }
   }
 
-  /** A pid became known without a change of state: the fleet's rows and our memory learn it too. */
+  /** A pid became known without a change of state: its row shows it at once, the next event carries it. */
   #announceTouched(): void {
     for (const name of this.#touched.values()) {
       const facts = this.#engine.facts(name);
-      if (facts === undefined || facts.pid === this.row(name)?.pid) continue;
-      this.#record('process.spawned', facts.state, facts, true);
+      const row = this.row(name);
+      if (facts === undefined || row === undefined || facts.pid === row.pid) continue;
+      this.#rows.set(facts, this.#rows.build(facts), row.seq);
       this.#options.memory.note(facts);
     }
     this.#touched.clear();
   }
 
-  #record(type: string, from: ProcessState, facts: ProcessFacts, expected: boolean): void {
+  #record(from: ProcessState, facts: ProcessFacts, expected: boolean): void {
     const row = this.#rows.build(facts);
     const isGrave =
       row.state === 'FATAL' || row.state === 'UNKNOWN' || (row.state === 'EXITED' && !expected);
     const event = this.#options.sink.record({
-      type,
+      type: 'process.state',
       class: isGrave ? 'P0' : 'P1',
       group: row.group,
       process: row.process,
@@ -424,4 +464,3 @@ function toGroupSpec(group: GroupConfig): GroupSpec {
     })),
   };
 }
-

@@ -50,7 +50,7 @@ export class Capture {
 
   /** Reads now what the pipe holds, so that a child's last words are logged before its end is. */
   drain(): void {
-    for (let done = 0; !this.#ended && done < DRAIN_BYTES_MAX; ) {
+    for (let done = 0; !this.#ended && done < DRAIN_BYTES_MAX;) {
       let count: number;
       try {
         count = readSync(this.#fd, shared, 0, BUFFER_BYTES, null);
@@ -100,7 +100,8 @@ export class StdinWriter {
   /** `closed`: the child does not read any more. `full`: too much is waiting already. */
   write(text: string): 'ok' | 'closed' | 'full' {
     if (this.#closed) return 'closed';
-    if (this.#socket.writableLength + Buffer.byteLength(text) > STDIN_QUEUE_BYTES_MAX) return 'full';
+    if (this.#socket.writableLength + Buffer.byteLength(text) > STDIN_QUEUE_BYTES_MAX)
+      return 'full';
     this.#socket.write(text);
     return this.#closed ? 'closed' : 'ok';
   }

@@ -4,6 +4,7 @@ import { closeSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameKey, type NameSpec } from '../../common/names.js';
 import type { Random } from '../../common/random.js';
+import { quoteText } from '../../common/text.js';
 import type { ProcessConfig, StreamConfig } from '../config/types.js';
 import type { LogChannel } from '../core.js';
 import { LogFile } from './rotate.js';
@@ -56,7 +57,9 @@ export class LogFiles {
     const key = nameKey(name);
     const logs = this.#byProcess.get(key);
     this.#byProcess.delete(key);
-    const used = new Set([...this.#byProcess.values()].flatMap((each) => [each.stdout, each.stderr]));
+    const used = new Set(
+      [...this.#byProcess.values()].flatMap((each) => [each.stdout, each.stderr]),
+    );
     for (const file of [logs?.stdout, logs?.stderr]) {
       if (file === undefined || used.has(file)) continue;
       file.close();
@@ -98,7 +101,12 @@ export class LogFiles {
   #shared(path: string, stream: StreamConfig, mode: number): LogFile {
     const present = this.#byPath.get(path);
     if (present !== undefined) return present;
-    const file = new LogFile({ path, bytesMax: stream.logBytesMax, backups: stream.logBackups, mode });
+    const file = new LogFile({
+      path,
+      bytesMax: stream.logBytesMax,
+      backups: stream.logBackups,
+      mode,
+    });
     this.#byPath.set(path, file);
     return file;
   }
@@ -145,7 +153,7 @@ export function clearAutoLogs(
     try {
       rmSync(path);
     } catch {
-      warn(`Failed to clean up '${path}'`);
+      warn(`Failed to clean up ${quoteText(path)}`);
     }
   }
 }

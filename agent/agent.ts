@@ -1,0 +1,291 @@
+// One life of the agent, wired together: state, log, fleet, servers, keeper, supervision; and its end in reverse.
+// Invariants: the state is locked before anything is touched; nothing is started before the servers are open;
+// an end leaves no child, no socket and no pid file behind.
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Clock } from '../common/clock.js';
+import { nameKey, type NameSpec } from '../common/names.js';
+import type { Random } from '../common/random.js';
+import { VERSION } from '../common/version.js';
+import { planAdoption, type AdoptionPlan, type Stranger } from './adopt.js';
+import { configHash } from './config-hash.js';
+import type { AgentConfig, ProcessConfig } from './config/types.js';
+import type { FleetLink, OpenLink } from './core.js';
+import { countingSink, type EventSink } from './events.js';
+import { KeeperConnection } from './keeper-connection.js';
+import { nameOf, type LaunchWorld } from './launch.js';
+import { openServers } from './local/server.js';
+import type { FileActivityLog } from './logs/activity.js';
+import { clearAutoLogs, LogFiles } from './logs/files.js';
+import { ProcessMemory, type Remembered } from './memory.js';
+import { openState, type AgentState } from './state.js';
+import { stopStrangers } from './strangers.js';
+import { Supervision } from './supervision.js';
+import { watchDoubtful } from './doubtful.js';
+
+export interface AgentOptions {
+  readonly config: AgentConfig;
+  /** Absolute path of the configuration: the agent's identity on this machine. */
+  readonly configPath: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly log: FileActivityLog;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly world: LaunchWorld;
+  /** Ends this life, as asked over RPC. */
+  readonly onShutdownRequest: () => void;
+}
+
+/** A running agent. */
+export interface Agent {
+  /** Reopens all logs of processes (SIGUSR2). */
+  reopenLogs(): void;
+  /** Stops every process, then everything else. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** How long output of ended children is waited for at the end. */
+const LAST_OUTPUT_WAIT_MS = 1_000;
+
+/**
+ * Starts an agent. Rejects with StateLockedError, ServerOpenError or KeeperError, with nothing left behind: children
+ * that were found stay with their keeper.
+ */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const { config, log, clock } = options;
+  const uid = process.getuid?.() ?? 0;
+  const state = openState({
+    configPath: options.configPath,
+    stateDir: config.fleet?.stateDir,
+    env: options.env,
+    owner: undefined,
+    isRoot: uid === 0,
+    wallMs: () => clock.wallMs(),
+    random: options.random,
+    warn: (text) => log.log('warn', text),
+  });
+  const ends: (() => void | Promise<void>)[] = [() => state.release()];
+  try {
+    return await start(options, state, ends);
+  } catch (error) {
+    for (const end of ends.reverse()) await end();
+    throw error;
+  }
+}
+
+async function start(
+  options: AgentOptions,
+  state: AgentState,
+  ends: (() => void | Promise<void>)[],
+): Promise<Agent> {
+  const { config, log, clock } = options;
+  const { daemon } = config;
+  let supervision: Supervision | undefined;
+  const servers = await openServers(
+    config.servers,
+    () =>
+      supervision && {
+        core: supervision,
+        mainLog: log.file,
+        shutdown: options.onShutdownRequest,
+        wallMs: () => clock.wallMs(),
+      },
+    log,
+  );
+  ends.push(() => servers.close());
+  const link = await openFleet(options, state);
+  ends.push(() => link?.close(false));
+  const keeper = new KeeperConnection({
+    paths: {
+      socketPath: join(state.runDir, 'keeper.sock'),
+      lockPath: join(state.dir ?? state.runDir, 'keeper.lock'),
+      spillDir: join(state.dir ?? state.runDir, 'spill'),
+    },
+    clock,
+    log,
+    onNotice: (notice) => supervision?.notice(notice),
+    onLost: (lives) =>
+      lives ? supervision?.children.close() : supervision?.children.forgetKeeper(),
+    onBack: (children) => supervision?.keeperBack(children),
+  });
+  const records = await keeper.open();
+  ends.push(() => keeper.close());
+
+  const memory = new ProcessMemory(state.dir, state.bootId, (text) => log.log('warn', text));
+  const processes = config.groups.flatMap((group) => group.processes);
+  const plan = planAdoption(processes.map(nameOf), records, memory.previous, mayLive);
+  const logs = openLogs(options, processes, plan);
+  const sink = link?.sink ?? countingSink(daemon.identifier, state.hostUid, state.epoch, clock);
+  supervision = new Supervision({
+    identifier: daemon.identifier,
+    version: VERSION,
+    configHash: configHash(config),
+    clock,
+    log,
+    sink,
+    state,
+    memory,
+    logs,
+    world: options.world,
+    spawner: () => keeper.spawner(),
+    firstSpawn: Math.max(state.firstSpawn, keeper.lastSpawn + 1),
+  });
+  const core = supervision;
+  const stopWatching = watchDoubtful(core, clock);
+  recordAgent(
+    sink,
+    'starting',
+    plan.adoptions.length > 0 ? 'with children of an earlier life' : '',
+  );
+  adoptChildren(core, plan, log);
+  core.apply(config.groups, plan.adoptions);
+  for (const { record, isAdopted } of plan.claimed) {
+    if (record.exit === undefined) continue;
+    // Drains what it wrote; the engine acknowledges those that it adopted.
+    core.children.ended(record.spawn);
+    if (!isAdopted) keeper.spawner().acknowledgeExit(record.spawn);
+  }
+  reportStrangers(plan.strangers, log);
+  keeper.release();
+  recordAgent(sink, 'running', '');
+  link?.start(core);
+  log.log('info', `supervisord started with pid ${process.pid}`);
+  const removePidFile = writePidFile(daemon.pidfile, log);
+
+  let stopping: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    recordAgent(sink, 'stopping', '');
+    await core.shutdown();
+    stopWatching();
+    await stopStrangers(keeper.spawner(), plan.strangers, clock, log);
+    await lastOutput(core, clock);
+    await link?.close(true);
+    memory.forget();
+    memory.close();
+    core.close();
+    if (!(await keeper.shutdown()))
+      log.log('warn', `the keeper (pid ${keeper.pid}) goes on: it still has children`);
+    await servers.close();
+    removePidFile();
+    state.release();
+  };
+  return {
+    reopenLogs: () =>
+      logs.reopenAll((path, error) =>
+        log.log('error', `could not reopen ${path}: ${error.message}`),
+      ),
+    stop: () => (stopping ??= stop()),
+  };
+}
+
+/** The link to the fleet, or undefined with the reason logged: supervision goes on without it (spec fleet D4). */
+async function openFleet(options: AgentOptions, state: AgentState): Promise<FleetLink | undefined> {
+  const { config, log, clock, random } = options;
+  if (config.fleet === undefined) return undefined;
+  try {
+    // Loaded only here: gRPC and NATS cost memory that an agent without a fleet must not pay.
+    const { openLink }: { readonly openLink: OpenLink } = await import('./link/link.js');
+    return await openLink({
+      fleet: config.fleet,
+      identifier: config.daemon.identifier,
+      state,
+      log,
+      clock,
+      random,
+    });
+  } catch (error) {
+    log.log('error', `not joining the fleet: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+/** A remembered child that the keeper does not hold: is there a process with its pid and its age? */
+function mayLive(remembered: Remembered): boolean {
+  try {
+    const stat = readFileSync(`/proc/${remembered.pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // A hundredth of a second each, whatever the kernel's own tick is.
+    const startedAtMs = Number(fields[19]) * 10;
+    const isSame = Math.abs(startedAtMs - (remembered.lastStartAtMs ?? 0)) < SAME_START_MS;
+    return fields[0] !== 'Z' && isSame;
+  } catch {
+    return false;
+  }
+}
+
+/** How far the kernel's start time of a process and ours may lie apart. */
+const SAME_START_MS = 2_000;
+
+function openLogs(
+  { config, random, log }: AgentOptions,
+  processes: readonly ProcessConfig[],
+  plan: AdoptionPlan,
+): LogFiles {
+  const { daemon } = config;
+  const kept = new Map<string, { stdout?: string; stderr?: string }>();
+  for (const { name, tag } of plan.claimed)
+    kept.set(nameKey(name), {
+      ...(tag.stdout === undefined ? {} : { stdout: tag.stdout }),
+      ...(tag.stderr === undefined ? {} : { stderr: tag.stderr }),
+    });
+  const paths = [...kept.values()].flatMap(({ stdout, stderr }) => [stdout, stderr]);
+  const keep = new Set(paths.filter((path) => path !== undefined));
+  if (!daemon.nocleanup) clearAutoLogs(daemon, keep, (text) => log.log('warn', text));
+  const logs = new LogFiles({ ...daemon, random });
+  for (const process of processes) logs.add(process, kept.get(nameKey(nameOf(process))) ?? {});
+  return logs;
+}
+
+/** Begins to read the output of the children that were found, before anything else is decided about them. */
+function adoptChildren(core: Supervision, plan: AdoptionPlan, log: FileActivityLog): void {
+  for (const { name, record, isAdopted } of plan.claimed) {
+    core.children.attach(name, record);
+    if (!isAdopted) continue;
+    const what = record.exit === undefined ? 'still running' : 'ended meanwhile';
+    log.log('info', `adopted: '${nameText(name)}' with pid ${record.pid} (${what})`);
+  }
+}
+
+function reportStrangers(strangers: readonly Stranger[], log: FileActivityLog): void {
+  for (const { record, name } of strangers) {
+    if (record.exit !== undefined) continue;
+    const whose = name === undefined ? 'of an unknown process' : `of '${nameText(name)}'`;
+    log.log(
+      'warn',
+      `left alone: pid ${record.pid} ${whose}, which is not configured; it is stopped when the agent shuts down`,
+    );
+  }
+}
+
+const nameText = (name: NameSpec): string => name.process;
+
+function recordAgent(sink: EventSink, state: string, detail: string): void {
+  const body = { kind: 'agent-changed', state, detail } as const;
+  sink.record({ type: `agent.${state}`, class: 'P0', group: '', process: '', cause: '', body });
+}
+
+/** Writes the pid file and returns the way to remove it, if this run wrote it. */
+function writePidFile(path: string, log: FileActivityLog): () => void {
+  const text = `${process.pid}\n`;
+  try {
+    writeFileSync(path, text);
+  } catch {
+    log.log('critical', `could not write pidfile ${path}`);
+    return () => undefined;
+  }
+  return () => {
+    try {
+      if (readFileSync(path, 'utf8') === text) rmSync(path);
+    } catch {
+      // Removed by somebody else: nothing is left to do.
+    }
+  };
+}
+
+/** What children wrote last; descendants that go on writing are not waited for long. */
+async function lastOutput(core: Supervision, clock: Clock): Promise<void> {
+  const { done, giveUp } = core.children.idle();
+  const cancel = clock.after(LAST_OUTPUT_WAIT_MS, giveUp);
+  await done;
+  cancel();
+}
