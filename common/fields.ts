@@ -37,12 +37,18 @@ function digitValue(char: string): number {
   return before % 10;
 }
 
+/** Decimal digits of any script as ASCII; the rest of the text stays. */
+function plainDigits(text: string): string {
+  return text.replace(/[^\0-\x7f]/gu, (char) =>
+    DECIMAL_DIGIT.test(char) ? String(digitValue(char)) : char,
+  );
+}
+
 /** Sign, digits, single underscores between digits, blanks around; undefined if the text is no integer. */
 export function parseInteger(text: string): number | undefined {
   const trimmed = trimBlanks(text);
   if (!INTEGER.test(trimmed)) return undefined;
-  const digits = trimmed.replace(/[+_-]/g, '').replace(/[^0-9]/gu, (char) => `${digitValue(char)}`);
-  const value = Number(digits);
+  const value = Number(plainDigits(trimmed.replace(/[+_-]/g, '')));
   if (!Number.isSafeInteger(value)) {
     throw new FieldError(`${quoteText(text)} is out of range`, 'give a number below 2^53');
   }
@@ -87,7 +93,7 @@ const OCTAL = /^([+-]?)(?:0o_?)?([0-7]+(?:_[0-7]+)*)$/i;
 
 /** Octal digits with an optional `0o`; a sign is accepted too, as Supervisor does by accident. */
 export const readOctal: Reader<number> = (text) => {
-  const match = OCTAL.exec(trimBlanks(text));
+  const match = OCTAL.exec(plainDigits(trimBlanks(text)));
   if (match === null) {
     throw new FieldError(
       `${text} can not be converted to an octal type`,
