@@ -127,7 +127,7 @@ export type SignalTarget = 'process' | 'group' | 'tree';
 export type SignalOutcome = 'delivered' | 'gone' | { readonly errorName: string };
 
 export interface Spawner {
-  /** Starts a child; the answer is a `spawned` or `spawn-failed` notice. */
+  /** Starts a child; the answer is a `spawned` or `spawn-failed` notice. After `lost` the next `list` tells instead. */
   spawn(request: SpawnRequest): void;
   /** Signals by spawn number, so a reused pid is never hit. `signal` is a number, 1..64. */
   signal(spawn: number, signal: number, target: SignalTarget): Promise<SignalOutcome>;

@@ -51,6 +51,7 @@ enum {
   CONNECTIONS_MAX = 5,             // the agent and those that have not said hello yet
   OUTPUT_BYTES_MAX = 32 * 1024 * 1024, // unread answers; an agent that reads none is dropped
   DATAGRAM_BYTES_MAX = 64 * 1024,
+  FD_RESERVE = 32,                 // descriptors that children never take, so that an agent can always connect
   SPAWN_WINDOW = 4096,             // spawn numbers this far below the highest may still be new
   TREE_PASSES_MAX = 8,
   IDLE_MS = 60000,
@@ -122,11 +123,10 @@ struct buffer { uint8_t *data; size_t len, cap; bool failed; };
 
 enum source_kind { SRC_LISTENER, SRC_SIGNALS, SRC_CONNECTION, SRC_START, SRC_OUTPUT, SRC_DGRAM };
 // What epoll points at: `owner` is the connection, child or held socket behind the descriptor.
-struct source { enum source_kind kind; int fd; bool watched; void *owner; };
+struct source { enum source_kind kind; int fd; bool watched; uint32_t events; void *owner; };
 
 struct output {
   struct source source;         // read end; fd -1 when there is none or it was released
-  int spill_fd;                 // open while spilling, else -1
   uint64_t spilled, dropped;    // bytes in the spill file; bytes beyond its limit
 };
 
@@ -192,7 +192,9 @@ static struct {
   pid_t init_pid;               // the agent, in --init mode; 0 once it ended
   int init_status;
   const char *socket_path, *lock_path, *spill_dir;
+  mode_t umask;                 // as inherited
   struct rlimit nofile;         // as inherited; children get it back
+  rlim_t fd_limit;              // what the keeper itself may open
   char oom_inherited[16];       // as inherited, empty when it was not lowered
 } keeper;
 
@@ -223,6 +225,13 @@ static uint64_t now_us(void) {
 static void close_fd(int *fd) {
   if (*fd >= 0) close(*fd);
   *fd = -1;
+}
+
+// The kernel gives the lowest free number, so a high one means that the reserve has been reached.
+static bool from_reserve(int fd) {
+  if (fd < 0 || (rlim_t)fd + FD_RESERVE < keeper.fd_limit) return false;
+  errno = EMFILE;
+  return true;
 }
 
 // ---- Buffers and frames ----
@@ -316,8 +325,10 @@ static void reply_error(struct connection *c, uint32_t id, enum code code, int e
 static bool watch(struct source *s, uint32_t events) {
   struct epoll_event event = {.events = events, .data.ptr = s};
   int op = s->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  if (s->watched && s->events == events) return true;
   if (fault("epoll") || epoll_ctl(keeper.epoll_fd, op, s->fd, &event) < 0) return false;
   s->watched = true;
+  s->events = events;
   return true;
 }
 
@@ -342,12 +353,10 @@ static int spill_path(const struct child *c, int stream, char *path, size_t size
 static int spill_open(struct child *c, int stream) {
   char path[PATH_MAX];
   struct output *o = &c->out[stream];
-  if (o->spill_fd >= 0) return o->spill_fd;
   if (spill_path(c, stream, path, sizeof path) < 0) return -1;
   // A file that this keeper did not count is left over from another one: it starts anew.
   int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (o->spilled ? 0 : O_TRUNC);
-  o->spill_fd = open(path, flags, 0600);
-  return o->spill_fd;
+  return open(path, flags, 0600);
 }
 
 // One readable event: at most one buffer, so that a flooding child does not starve the others.
@@ -369,6 +378,7 @@ static void spill_some(struct child *c, int stream) {
     if (written <= 0) break; // a full disk loses output and says how much; the child is not blocked
     done += (size_t)written;
   }
+  close_fd(&fd); // not kept: descriptors are for children, and this is rare
   o->spilled += done;
   o->dropped += (uint64_t)n - done;
 }
@@ -382,17 +392,13 @@ static void spill_start(void) {
 
 static void spill_stop(void) {
   for (struct child *c = keeper.children; c; c = c->next)
-    for (int i = 0; i < 2; i++) {
-      if (c->out[i].source.fd >= 0) unwatch(&c->out[i].source);
-      close_fd(&c->out[i].spill_fd);
-    }
+    for (int i = 0; i < 2; i++) unwatch(&c->out[i].source);
 }
 
 static void spill_drop(struct child *c) {
   char path[PATH_MAX];
   for (int i = 0; i < 2; i++) {
     struct output *o = &c->out[i];
-    close_fd(&o->spill_fd);
     if (o->spilled > 0 && spill_path(c, i, path, sizeof path) == 0) unlink(path);
     o->spilled = o->dropped = 0;
   }
@@ -915,10 +921,7 @@ static struct child *child_new(const struct request *r) {
   c->state = STARTING;
   c->stdin_fd = -1;
   c->start = (struct source){.kind = SRC_START, .fd = -1, .owner = c};
-  for (int i = 0; i < 2; i++) {
-    c->out[i].source = (struct source){.kind = SRC_OUTPUT, .fd = -1, .owner = c};
-    c->out[i].spill_fd = -1;
-  }
+  for (int i = 0; i < 2; i++) c->out[i].source = (struct source){.kind = SRC_OUTPUT, .fd = -1, .owner = c};
   c->tag_len = r->length[F_TAG];
   if (c->tag_len) memcpy(c->tag, r->bytes[F_TAG], c->tag_len);
   c->next = keeper.children;
@@ -934,7 +937,7 @@ static int start_child(const struct request *r, struct child *c, struct plan *pl
     stage = STAGE_PIPE;
     if (!fault("start-pipe") && pipe2(error_pipe, O_CLOEXEC | O_NONBLOCK) == 0) {
       c->start.fd = error_pipe[0];
-      if (watch(&c->start, EPOLLIN)) {
+      if (!from_reserve(error_pipe[1]) && watch(&c->start, EPOLLIN)) {
         stage = STAGE_FORK;
         c->started_us = now_us();
         pid_t pid = fault("fork") ? -1 : fork();
@@ -1112,7 +1115,11 @@ static const char *bind_path(int fd, const struct request *r, const union addres
   const char *path = r->text[F_ADDRESS];
   bool named = path[0] != '@';
   if (named && unlink(path) < 0 && errno != ENOENT) return "unlink";
-  if (bind(fd, &a->any, len) < 0) return "bind";
+  // Never wider than wanted, not even between bind and chmod.
+  mode_t before = umask(has(r, F_MODE) ? 0777 & ~(mode_t)r->number[F_MODE] : keeper.umask);
+  int bound = bind(fd, &a->any, len);
+  umask(before);
+  if (bound < 0) return "bind";
   if (named && has(r, F_UID) && chown(path, (uid_t)r->number[F_UID], (gid_t)r->number[F_GID]) < 0) return "chown";
   if (named && has(r, F_MODE) && chmod(path, (mode_t)r->number[F_MODE] & 0777) < 0) return "chmod";
   return NULL;
@@ -1139,6 +1146,7 @@ static struct held *held_new(struct connection *conn, const struct request *r, b
 
 // Answers the request: keeps the socket, or reports which step failed and why.
 static void held_done(struct connection *conn, const struct request *r, struct held *h, const char *failed) {
+  if (!failed && from_reserve(h->source.fd)) failed = "socket";
   if (failed) {
     reply_error(conn, r->id, E_SYSTEM, errno, failed);
     close_source(&h->source);
@@ -1561,7 +1569,8 @@ static void raise_own_limits(void) {
   if (getrlimit(RLIMIT_NOFILE, &keeper.nofile) == 0) {
     limit = keeper.nofile;
     limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit); // refused: the children are fewer, and each refusal is reported
+    // Refused: the children are fewer, and each refusal is reported.
+    keeper.fd_limit = setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : keeper.nofile.rlim_cur;
   }
   int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
   ssize_t n = fd < 0 ? -1 : read(fd, keeper.oom_inherited, sizeof keeper.oom_inherited - 1);
@@ -1665,6 +1674,8 @@ int main(int argc, char **argv) {
   bool foreground = false;
   int i = 1;
   keeper.idle_ms = IDLE_MS;
+  keeper.umask = umask(0);
+  umask(keeper.umask);
   for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
     const char *value = i + 1 < argc ? argv[i + 1] : NULL;
     if (strcmp(argv[i], "--version") == 0) {

@@ -199,6 +199,21 @@ test('a full disk loses spilled output, counts it, and blocks no child', async (
   assert.deepEqual(await keeper.stop(), CLEAN);
 });
 
+test('when descriptors run out starts fail, and an agent can still connect and stop what runs', async () => {
+  const keeper = await TestKeeper.start({ wrapper: ['prlimit', '--nofile=100:100'] });
+  const recorder = new Recorder();
+  const first = await keeper.connect(recorder);
+  for (let spawn = 1; spawn <= 40; spawn++) first.spawn(request(spawn, ['/bin/sleep', '1000']));
+  const failed = await recorder.next('spawn-failed', 40);
+  assert.equal(`${failed.stage} ${failed.errorName}`, 'pipe EMFILE');
+  await first.close();
+  const second = await keeper.connect();
+  const records = await second.list();
+  assert.ok(records.length > 10, `${records.length} children run`);
+  assert.equal(await second.signal(1, 9, 'tree'), 'delivered');
+  assert.deepEqual(await keeper.stop(), CLEAN);
+});
+
 test('a shared socket is handed to children as descriptor 0 and outlives them', async () => {
   const keeper = await TestKeeper.start();
   const recorder = new Recorder();

@@ -161,7 +161,7 @@ export class TestKeeper {
       try {
         return await connectKeeper({ socketPath: this.socketPath, ...recorder });
       } catch (error) {
-        if (this.process.exitCode !== null) throw error;
+        if (this.process.exitCode !== null || this.process.signalCode !== null) throw error;
         return undefined;
       }
     }, 'a connection to the keeper');

@@ -126,12 +126,11 @@ test('agent, keeper and docs/keeper.md name the same messages, fields and errors
   assert.deepEqual(constantsOf(KEEPER_C, 'E_'), { ...KeeperErrorCode });
   const rows = (heading: string): Record<string, number> => {
     const section = KEEPER_MD.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
-    return Object.fromEntries(
-      [...section.matchAll(/^\| (\d+) +\| `(\w+)` +\|/gm)].map(([, value, name]) => [
-        name,
-        Number(value),
-      ]),
-    );
+    const found: Record<string, number> = {};
+    for (const [, value, name = ''] of section.matchAll(/^\| (\d+) +\| `(\w+)` +\|/gm)) {
+      found[name] = Number(value);
+    }
+    return found;
   };
   assert.deepEqual(rows('Messages'), { ...Message });
   assert.deepEqual(rows('Fields'), { ...Field });
