@@ -48,7 +48,9 @@ export class Problems {
 
   /** Adds a problem unless its place is blamed already or the limit (200) is reached. */
   add(problem: ConfigProblem): void {
-    const identity = JSON.stringify([problem.file, problem.line, problem.key, problem.text]);
+    const { file, line, key, text } = problem;
+    const isPlaced = line !== undefined && key !== undefined;
+    const identity = JSON.stringify(isPlaced ? [file, line, key] : [file, line, text]);
     if (this.#list.length >= PROBLEMS_MAX || this.#seen.has(identity)) return;
     this.#seen.add(identity);
     this.#list.push(problem);
