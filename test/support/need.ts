@@ -51,7 +51,8 @@ export function needsRoot(): string | false {
   return missingReason('needs root');
 }
 
-function missingReason(reason: string): string {
+/** Skips with `reason`; where CI=true it throws instead. */
+export function missingReason(reason: string): string {
   if (process.env['CI'] === 'true') throw new Error(`${reason}, and CI=true allows no skipping`);
   return reason;
 }
