@@ -119,7 +119,12 @@ export type SpawnNotice =
   /** A descendant that lost its parent was adopted and has ended. */
   | { readonly kind: 'orphan'; readonly pid: number; readonly status: WaitStatus }
   /** The keeper connection broke: output must not be read until a new connection has listed the children. */
-  | { readonly kind: 'lost'; readonly reason: string };
+  | {
+      readonly kind: 'lost';
+      readonly reason: string;
+      /** A newer agent took over: connecting again would only displace that one. */
+      readonly displaced?: true;
+    };
 
 export type SignalTarget = 'process' | 'group' | 'tree';
 

@@ -133,6 +133,7 @@ export class KeeperClient implements Spawner {
   #info: KeeperInfo | undefined;
   #ended = false;
   #cause: string | undefined;
+  #displaced = false;
 
   constructor(socket: Socket, options: KeeperOptions) {
     this.#socket = socket;
@@ -361,6 +362,7 @@ export class KeeperClient implements Spawner {
 
   #handleNotice(frame: Frame): void {
     if (frame.type === Message.displaced) {
+      this.#displaced = true;
       this.#cause = 'another agent took over the keeper';
     } else if (frame.type === Message.dgram) {
       this.#options.onDatagram?.({
@@ -380,7 +382,9 @@ export class KeeperClient implements Spawner {
     this.#ended = true;
     for (const pending of this.#pending.values()) pending.reject(new KeeperError(reason, 0, 'EIO'));
     this.#pending.clear();
-    if (known) this.#options.onNotice({ kind: 'lost', reason });
+    if (!known) return;
+    const lost = { kind: 'lost', reason } as const;
+    this.#options.onNotice(this.#displaced ? { ...lost, displaced: true } : lost);
   }
 
   #fail(spawn: number, errorName: string): void {

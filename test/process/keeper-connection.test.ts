@@ -88,6 +88,7 @@ test('a newer agent displaces the older one', async (context) => {
   const second = await keeper.connect();
   const lost = await old.next('lost');
   assert.match(lost.reason, /another agent took over/);
+  assert.equal(lost.displaced, true);
   first.spawn(request(1, ['/bin/true']));
   assert.equal((await old.next('spawn-failed', 1)).errorName, 'EIO');
   await assert.rejects(first.list(), KeeperError);

@@ -8,6 +8,8 @@ import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { KeeperError } from '../../agent/keeper/client.js';
+import { encodeForSpawn, encodeSpawn } from '../../agent/keeper/messages.js';
+import { FrameWriter } from '../../agent/keeper/protocol.js';
 import type { SpawnNotice } from '../../agent/spawner.js';
 import {
   eventually,
@@ -310,4 +312,47 @@ test('as PID 1 it starts the agent, passes signals on, reaps all and ends with i
   assert.equal(await ended, 9);
   assert.equal(output, `${path.join(dir, 'k.sock')}\nready\nterm\n`);
   await rm(dir, { recursive: true });
+});
+
+/** A small generator with a seed, so that a failure can be repeated (mulberry32). */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+test('damaged requests of every length never harm the keeper', async () => {
+  const keeper = await TestKeeper.start({ variant: 'checked' });
+  const client = await keeper.connect();
+  const hello = new FrameWriter().number(1, 1).number(2, 1).finish(1, 1);
+  // No `listen` here: a damaged path must not delete a file of this machine.
+  const spawn = encodeSpawn(request(1, ['/bin/true', 'x'], { umask: 0o22, nice: 1 }), 2, '/');
+  const whole = [
+    spawn,
+    ...[3, 5, 6, 7].map((type) => encodeForSpawn(type, 3, 1)),
+    new FrameWriter().finish(4, 4),
+  ];
+  for (let seed = 1; seed <= 300; seed++) {
+    const next = seeded(seed);
+    const frames = whole.map((frame) => Buffer.from(frame));
+    const bytes = Buffer.concat(frames);
+    for (let hits = 1 + Math.floor(next() * 4); hits > 0; hits--) {
+      bytes[Math.floor(next() * bytes.length)] = Math.floor(next() * 256);
+    }
+    const cut = next() < 0.3 ? Math.floor(next() * bytes.length) : bytes.length;
+    await new Promise<void>((resolve) => {
+      const socket = connect(keeper.socketPath).on('error', () => undefined);
+      socket.on('close', () => {
+        resolve();
+      });
+      socket.resume().end(Buffer.concat([hello, bytes.subarray(0, cut)]));
+    });
+    assert.equal(keeper.process.exitCode, null, `seed ${seed}`);
+  }
+  await client.close();
+  assert.deepEqual(await keeper.stop(), CLEAN);
 });
