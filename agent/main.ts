@@ -26,7 +26,7 @@ import { FileActivityLog } from './logs/activity.js';
 import { LogFile } from './logs/rotate.js';
 import { parseOptions, usage, type AgentOptions } from './options.js';
 import { dropPrivileges } from './privileges.js';
-import { StateLockedError } from './state.js';
+import { openState, StateLockedError } from './state.js';
 import { openUserDatabase } from './users.js';
 
 const EXIT_REFUSED = 2;
@@ -92,9 +92,10 @@ async function run(report: Report): Promise<number> {
   if (options.mode === 'check') return check(config);
   if (!config.daemon.nodaemon && !report.isDaemon) return runInBackground(env);
   for (let life = 1; ; life++) {
-    const end = await live(config, configFile, env, report, life);
-    if (end === 'shutdown') return 0;
-    config = readConfig(configFile, options, env);
+    const reread = (): AgentConfig => readConfig(configFile, options, env);
+    const next = await live(config, { configFile, env, report, life, reread });
+    if (next === undefined) return 0;
+    config = next;
   }
 }
 
@@ -141,16 +142,26 @@ async function check(config: AgentConfig): Promise<number> {
   return 0;
 }
 
-type End = 'shutdown' | 'restart';
+/** What stays the same from life to life. */
+interface Circumstances {
+  /** Absolute. */
+  readonly configFile: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly report: Report;
+  /** From 1. */
+  readonly life: number;
+  /** Throws a Refusal when the file has become invalid. */
+  readonly reread: () => AgentConfig;
+}
 
-/** One life: from the configuration to the end of everything that it started. */
+/**
+ * One life: from the configuration to the end of everything that it started. Resolves with the configuration of the
+ * next life, or undefined when there is none.
+ */
 async function live(
   config: AgentConfig,
-  configFile: string,
-  env: Readonly<Record<string, string>>,
-  report: Report,
-  life: number,
-): Promise<End> {
+  { configFile, env, report, life, reread }: Circumstances,
+): Promise<AgentConfig | undefined> {
   const { daemon } = config;
   const users = openUserDatabase();
   const groupsOf: LaunchWorld['groupsOf'] = ({ uid, text }) => {
@@ -158,39 +169,52 @@ async function live(
     if (entry === undefined) throw new Error(`Can't find uid ${uid} (user=${text})`);
     return users.groupsOf(entry);
   };
+  // Before anything else is touched: a second agent on the same file must find the lock and nothing more.
+  const early: string[] = [];
+  const state = openState({
+    configPath: configFile,
+    stateDir: config.fleet?.stateDir,
+    env,
+    owner: daemon.user,
+    isRoot: process.getuid?.() === 0,
+    wallMs: () => systemClock.wallMs(),
+    random: systemRandom,
+    warn: (text) => early.push(text),
+  });
   const dropped = dropPrivileges(daemon.user, groupsOf);
-  if (!dropped.ok) throw refuse(dropped.text);
   const limits = resolveLimits(daemon.minfds, daemon.minprocs);
-  if (!limits.ok) throw refuse(limits.text);
+  if (!dropped.ok || !limits.ok) {
+    state.release();
+    throw refuse(dropped.ok ? (limits.ok ? '' : limits.text) : dropped.text);
+  }
   const log = openLog(config, report);
   if (dropped.level !== undefined) log.log(dropped.level, dropped.text);
-  for (const text of config.warnings) log.log('warn', text);
+  for (const text of [...early, ...config.warnings]) log.log('warn', text);
   for (const text of [...config.infos, ...limits.infos]) log.log('info', text);
   for (const hint of config.hints) log.log('warn', formatHint(hint));
   if (report.isDaemon && life === 1) becomeDaemon(config, log);
 
-  let end: End = 'shutdown';
   let agent: Agent | undefined;
-  let finish = (): void => undefined;
-  const ended = new Promise<void>((settle) => (finish = settle));
-  const stop = (how: End): void => {
-    end = how;
-    finish();
-  };
-  const unlisten = listenToSignals(log, stop, () => {
-    log.file?.reopen();
-    log.log('info', 'supervisord logreopen');
-    agent?.reopenLogs();
+  let finish = (_next: AgentConfig | undefined): void => undefined;
+  const ended = new Promise<AgentConfig | undefined>((settle) => (finish = settle));
+  const unlisten = listenToSignals(log, {
+    shutdown: () => finish(undefined),
+    restart: () => finish(reread()),
+    reopenLogs() {
+      log.file?.reopen();
+      log.log('info', 'supervisord logreopen');
+      agent?.reopenLogs();
+    },
   });
   try {
     agent = await startAgent({
       config,
-      configPath: configFile,
-      env,
+      state,
       log,
       clock: systemClock,
       random: systemRandom,
-      onShutdownRequest: () => stop('shutdown'),
+      onShutdownRequest: () => finish(undefined),
+      onRestartRequest: () => finish(reread()),
       world: {
         env,
         uid: process.getuid?.() ?? 0,
@@ -202,9 +226,9 @@ async function live(
       },
     });
     report.ready();
-    await ended;
+    const next = await ended;
     await agent.stop();
-    return end;
+    return next;
   } catch (error) {
     log.log('critical', (error as Error).message);
     throw error;
@@ -256,14 +280,18 @@ function openLog({ daemon }: AgentConfig, report: Report): FileActivityLog {
 /** Signals as Supervisor takes them (spec process 10); returns the way to stop listening. */
 function listenToSignals(
   log: FileActivityLog,
-  stop: (how: End) => void,
-  reopenLogs: () => void,
+  act: {
+    readonly shutdown: () => void;
+    /** Throws when the configuration does not allow it. */
+    readonly restart: () => void;
+    readonly reopenLogs: () => void;
+  },
 ): () => void {
   let stopping = false;
   const exitRequest = (signal: NodeJS.Signals): void => {
     log.log('warn', `received ${signal} indicating exit request`);
     stopping = true;
-    stop('shutdown');
+    act.shutdown();
   };
   const handlers: Partial<Record<NodeJS.Signals, (signal: NodeJS.Signals) => void>> = {
     SIGTERM: exitRequest,
@@ -275,12 +303,17 @@ function listenToSignals(
         return;
       }
       log.log('warn', 'received SIGHUP indicating restart request');
-      stopping = true;
-      stop('restart');
+      try {
+        act.restart();
+        stopping = true;
+      } catch (error) {
+        // Supervisor would stop everything and then die of it; what runs is better than that.
+        log.log('critical', `not restarted: ${(error as Error).message.trim()}`);
+      }
     },
     SIGUSR2: () => {
       log.log('info', 'received SIGUSR2 indicating log reopen request');
-      reopenLogs();
+      act.reopenLogs();
     },
     // Without a listener Node opens its debugger on this signal.
     SIGUSR1: () => log.log('debug', 'received SIGUSR1, ignored'),
@@ -311,6 +344,5 @@ const machineProbe: CommandProbe = {
   },
 };
 
-process.exitCode = await main();
-// Sockets of clients that never close must not keep a stopped agent alive.
-process.exit();
+// Sockets of clients that never close must not keep a stopped agent alive. Not awaited: the bundle is a script.
+void main().then((code) => process.exit(code));
