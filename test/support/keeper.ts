@@ -1,7 +1,7 @@
 // Real keepers for tests: built, started in a folder of their own under /tmp, ended and removed afterwards.
 // A recorder keeps every notice, so that a test waits for facts instead of sleeping.
 import { type ChildProcess, spawn as spawnProcess } from 'node:child_process';
-import { openSync, readFileSync } from 'node:fs';
+import { openSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -43,7 +43,7 @@ async function compileVariant(variant: KeeperVariant): Promise<string> {
   if (variant === 'plain') return await buildKeeper(path.join(ROOT, 'dist', 'bin'));
   const dir = await mkdtemp(path.join(tmpdir(), 'fv-keeper-build-'));
   process.on('exit', () => {
-    spawnProcess('rm', ['-rf', dir], { stdio: 'ignore', detached: true }).unref();
+    rmSync(dir, { recursive: true, force: true });
   });
   const program = path.join(dir, 'fleetvisor-keeper');
   const flags = {
