@@ -1,7 +1,7 @@
 // Watches processes whose parent is gone: nobody will tell their end, so the agent looks whether the pid is there.
 // Invariant: costs nothing while there is no such process.
 import type { Clock } from '../common/clock.js';
-import { startTicks } from './lock.js';
+import { startTicks } from '../common/lock.js';
 import type { Supervision } from './supervision.js';
 
 const LOOK_EVERY_MS = 1_000;

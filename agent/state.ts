@@ -18,7 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Random } from '../common/random.js';
-import { acquireLock } from './lock.js';
+import { acquireLock } from '../common/lock.js';
 
 /** The agent's memory and places. Paths are absolute. */
 export interface AgentState {
