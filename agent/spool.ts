@@ -10,39 +10,13 @@ import {
   type StoredItem,
   type StoreStatus,
 } from './outbox.js';
+import { endOf, Losses } from './spool-losses.js';
+import { SPOOL_LIMITS, type SpoolLimits } from './spool-limits.js';
 import { RECORD_BYTES_MAX, type SpoolRecord } from './spool-record.js';
 import { Segments, type Position } from './spool-segments.js';
 
-/** Numbers of spec fleet 14; tests shrink them. */
-export interface SpoolLimits {
-  readonly bytesMax: number;
-  readonly segmentBytesMax: number;
-  readonly memoryEventsMax: number;
-  readonly retainAckedMs: number;
-  readonly frameEventsMax: number;
-  readonly frameBytesMax: number;
-  readonly syncMs: number;
-  readonly syncRecords: number;
-  /** How long a disk that refused is left alone. */
-  readonly diskRetryMs: number;
-}
-
-export const SPOOL_LIMITS: SpoolLimits = {
-  bytesMax: 64 * 1024 * 1024,
-  segmentBytesMax: 4 * 1024 * 1024,
-  memoryEventsMax: 10_000,
-  retainAckedMs: 10 * 60_000,
-  frameEventsMax: 128,
-  frameBytesMax: 256 * 1024,
-  syncMs: 100,
-  syncRecords: 256,
-  diskRetryMs: 10_000,
-};
-
 /** Frame limits remembered for republishing; older ones are cut anew (consumers deduplicate by seq). */
 const KNOWN_FRAMES_MAX = 4_096;
-/** Runs of lost events remembered until they are told; beyond it the oldest are only counted as gaps in seq. */
-const LOST_RUNS_MAX = 1_000;
 
 type EventItem = Extract<StoredItem, { kind: 'event' }>;
 
@@ -65,22 +39,6 @@ interface SegmentFacts {
 
 const NOWHERE: Revision = { epoch: 0, seq: 0 };
 
-const endOf = (run: LostRun): Revision => ({ epoch: run.epoch, seq: run.last });
-
-/** Adds a run to sorted runs; runs of one epoch that touch or overlap become one. */
-function joinRun(runs: readonly LostRun[], run: LostRun): LostRun[] {
-  const joined: LostRun[] = [];
-  for (const next of [...runs, run].sort((a, b) => compareRevisions(endOf(a), endOf(b)))) {
-    const before = joined.at(-1);
-    if (before?.epoch !== next.epoch || next.first > before.last + 1) joined.push(next);
-    else {
-      const first = Math.min(before.first, next.first);
-      joined[joined.length - 1] = { ...before, first, last: next.last };
-    }
-  }
-  return joined;
-}
-
 /** A store on disk below `dir`, or in memory alone where `dir` is undefined. */
 export class Spool implements EventStore {
   readonly #clock: Clock;
@@ -88,7 +46,7 @@ export class Spool implements EventStore {
   readonly #dir: string | undefined;
   readonly #facts = new Map<number, SegmentFacts>();
   readonly #frames = new Map<string, number>();
-  #lost: LostRun[] = [];
+  #losses = new Losses();
   #memory: EventItem[] = [];
   #segments: Segments | undefined;
   #diskRetryAtMs = 0;
@@ -136,24 +94,24 @@ export class Spool implements EventStore {
   #openDisk(dir: string): void {
     // Older events could only be sent behind newer ones now: they stay on disk for the next start.
     if (this.#acked !== NOWHERE) throw new Error('not opened again before the next start');
-    const lostHere = this.#lost;
-    this.#lost = [];
+    const lostHere = this.#losses;
+    this.#losses = new Losses();
     this.#facts.clear();
     const events: Revision[] = [];
     try {
       this.#segments = new Segments(dir, this.#limits.segmentBytesMax, (record, segment) => {
         if (record.kind === 'event') events.push({ epoch: record.epoch, seq: record.seq });
-        if (record.kind === 'lost') this.#lost = joinRun(this.#lost, record);
+        if (record.kind === 'lost') this.#losses.add(record);
         this.#learn(record, segment);
       });
     } catch (error) {
-      this.#lost = lostHere;
+      this.#losses = lostHere;
       this.#acked = NOWHERE;
       throw error;
     }
-    this.#lost = this.#lost.filter((run) => this.#isPending(endOf(run)));
+    this.#losses.forgetUpTo(this.#acked);
     this.#pending += events.filter((event) => this.#isPending(event)).length;
-    this.#lost.push(...lostHere);
+    for (const run of lostHere.runs) this.#losses.add(run);
     this.#position = this.#segments.start();
     for (const facts of this.#facts.values()) this.#noteAcked(facts);
   }
@@ -248,8 +206,7 @@ export class Spool implements EventStore {
   #addLost(epoch: number, first: number, last: number, reason: string): void {
     this.#pending = Math.max(0, this.#pending - (last - first + 1));
     const run: LostRun = { epoch, first, last, reason, wallMs: Math.round(this.#clock.wallMs()) };
-    this.#lost = joinRun(this.#lost, run);
-    if (this.#lost.length > LOST_RUNS_MAX) this.#lost.shift();
+    this.#losses.add(run);
     this.#note({ kind: 'lost', ...run });
   }
 
@@ -280,7 +237,7 @@ export class Spool implements EventStore {
       }
     }
     // What names a loss may have stood in the segment that went.
-    if (hasDropped) for (const run of this.#lost) segments.append({ kind: 'lost', ...run });
+    if (hasDropped) for (const run of this.#losses.runs) segments.append({ kind: 'lost', ...run });
   }
 
   #noteAcked(facts: SegmentFacts): void {
@@ -353,7 +310,7 @@ export class Spool implements EventStore {
 
   /** Losses after the last event held, e.g. one event that was too large. */
   #takeTrailingLoss(items: StoredItem[], frame: { last: Revision }): void {
-    const run = this.#lostAfter(frame.last);
+    const run = this.#losses.after(frame.last);
     if (run === undefined || items.length > 0) return;
     items.push({ kind: 'lost', ...run });
     frame.last = endOf(run);
@@ -361,23 +318,16 @@ export class Spool implements EventStore {
 
   /** What is missing between `last` and `event`: known losses first, else a hole in the seqs (damage). */
   #gapBefore(event: Revision, last: Revision): LostRun | undefined {
-    const known = this.#lostAfter(last);
+    const known = this.#losses.after(last);
     if (known !== undefined && compareRevisions(endOf(known), event) < 0) return known;
     const expected = event.epoch === last.epoch ? last.seq + 1 : 1;
     if (event.seq === expected) return undefined;
     const wallMs = Math.round(this.#clock.wallMs());
     const { epoch, seq } = event;
     const run: LostRun = { epoch, first: expected, last: seq - 1, reason: 'damaged', wallMs };
-    this.#lost = joinRun(this.#lost, run);
+    this.#losses.add(run);
     this.#note({ kind: 'lost', ...run });
     return run;
-  }
-
-  /** The first loss behind `last`, without what was told of it already. */
-  #lostAfter(last: Revision): LostRun | undefined {
-    const run = this.#lost.find((lost) => compareRevisions(endOf(lost), last) > 0);
-    if (run?.epoch !== last.epoch) return run;
-    return { ...run, first: Math.max(run.first, last.seq + 1) };
   }
 
   acknowledge(streamSeq: number): void {
@@ -389,7 +339,7 @@ export class Spool implements EventStore {
     this.#acked = open.last;
     this.#position = open.after;
     this.#memory.splice(0, open.fromMemory);
-    this.#lost = this.#lost.filter((run) => this.#isPending(endOf(run)));
+    this.#losses.forgetUpTo(this.#acked);
     this.#note({ kind: 'ack', ...open.last, streamSeq });
     for (const facts of this.#facts.values()) this.#noteAcked(facts);
   }
@@ -420,7 +370,7 @@ export class Spool implements EventStore {
       this.#segments === undefined || this.#memory.length > 0 || this.#problem !== '';
     return {
       mode: isMemory ? 'memory' : 'disk',
-      depth: this.#pending + this.#lost.length,
+      depth: this.#pending + this.#losses.runs.length,
       bytes: this.#segments?.bytes ?? 0,
       problem: this.#problem,
     };

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { StoredItem } from '../../../agent/outbox.js';
-import { Spool, SPOOL_LIMITS, type SpoolLimits } from '../../../agent/spool.js';
+import { SPOOL_LIMITS, type SpoolLimits } from '../../../agent/spool-limits.js';
+import { Spool } from '../../../agent/spool.js';
 import { SimClock } from '../../support/sim-clock.js';
 
 const root = mkdtempSync(join(tmpdir(), 'fv-spool-'));
