@@ -42,6 +42,8 @@ export const allEventsSubject = (fleet: string): string =>
 export const beatSubject = (fleet: string, host: string): string =>
   `fv.${subjectToken(fleet)}.beat.${subjectToken(host)}`;
 export const allBeatsSubject = (fleet: string): string => `fv.${subjectToken(fleet)}.beat.*`;
+/** Every change and refusal, by who recorded it. */
+export const allAuditSubject = (fleet: string): string => `fv.${subjectToken(fleet)}.audit.*`;
 /** What replicas tell each other. */
 export const peerSubject = (fleet: string): string => `fv.${subjectToken(fleet)}.peer`;
 

@@ -4,6 +4,7 @@
 export class Channel<T> {
   private readonly values: T[] = [];
   private wake: () => void = () => undefined;
+  private drained: () => void = () => undefined;
   private closed = false;
   private failure: { readonly error: unknown } | undefined;
   private lost = 0;
@@ -41,7 +42,9 @@ export class Channel<T> {
 
   /** All that is there, without waiting. */
   drain(): T[] {
-    return this.values.splice(0);
+    const values = this.values.splice(0);
+    this.drained();
+    return values;
   }
 
   /** Resolves when there is something to drain, or at the end; false: at the end. */
@@ -59,6 +62,20 @@ export class Channel<T> {
       });
     }
     return true;
+  }
+
+  /** Resolves when fewer than `count` values wait, so that a producer goes no faster than the reader. */
+  async roomBelow(count: number, signal: AbortSignal): Promise<void> {
+    while (this.values.length >= count && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        this.drained = done;
+        signal.addEventListener('abort', done, { once: true });
+      });
+    }
   }
 
   /** One value at a time, until closed or `signal`. */

@@ -28,7 +28,7 @@ export interface FleetListener {
   onRowRemoved?(host: string, row: ProcessRow, event: FleetEvent | undefined): void;
   /** The host's state changed; `header.state` is `to`. */
   onHostChange?(header: HostHeader, from: HostState, to: HostState): void;
-  /** Any event seen for the first time by this replica, on either path; after its row changes. */
+  /** Any event seen for the first time by this replica, on either path; after the changes it made at once. */
   onEvent?(event: FleetEvent): void;
 }
 
@@ -168,5 +168,5 @@ export interface RolloutDriver {
   holderOf(target: TargetName): string | undefined;
 }
 
-/** Called when a host with this certificate identity is admitted, before it is told the bus's addresses. */
-export type OnAdmitted = (host: Identity) => void;
+/** Called when a host with this certificate identity is admitted; settles when the bus would let it in. */
+export type OnAdmitted = (host: Identity) => Promise<void>;

@@ -19,7 +19,7 @@ import {
   type TransferUp,
 } from '../proto/gen/fleetvisor/v1/session.js';
 import type { Agents, Session } from './agents.js';
-import type { Feed } from './feed.js';
+import type { Feed, HostFacts } from './feed.js';
 import type { OnAdmitted } from './ports.js';
 
 const REGISTER_MS = 10_000;
@@ -36,8 +36,10 @@ export interface SessionsOptions {
   readonly processesMax: number;
   /** Bus addresses for agents; empty: no bus. */
   readonly busUrls: () => readonly string[];
-  /** Runs before the host is told where the bus is. */
+  /** Settles before the host is told where the bus is; must neither reject nor take long. */
   readonly onAdmitted: OnAdmitted;
+  /** A host registered; what it said of itself is to be remembered. */
+  readonly onRegistered: (facts: HostFacts) => void;
 }
 
 /** The handlers to serve. */
@@ -104,7 +106,6 @@ async function admit(
     stream.end();
     return undefined;
   }
-  options.onAdmitted(context.peer);
   const session: Session = {
     facts: {
       host: register.host,
@@ -118,12 +119,14 @@ async function admit(
   };
   const beatMs = options.feed.heartbeatMs();
   agents.open(session, context.address, admission.how === 'rebound', beatMs);
+  options.onRegistered(session.facts);
   log.info('session opened', {
     host: register.host,
     address: context.address,
     epoch: register.epoch,
     how: admission.how,
   });
+  await options.onAdmitted(context.peer);
   await stream.send({
     body: {
       $case: 'accepted',
