@@ -46,11 +46,14 @@ export class Problems {
     return this.#list;
   }
 
-  /** Adds a problem unless its place is blamed already or the limit (200) is reached. */
-  add(problem: ConfigProblem): void {
+  /**
+   * Adds a problem unless its place is blamed already or the limit (200) is reached. `item` tells apart several
+   * places in one value, e.g. the members of a list.
+   */
+  add(problem: ConfigProblem, item = ''): void {
     const { file, line, key, text } = problem;
     const isPlaced = line !== undefined && key !== undefined;
-    const identity = JSON.stringify(isPlaced ? [file, line, key] : [file, line, text]);
+    const identity = JSON.stringify(isPlaced ? [file, line, key, item] : [file, line, text]);
     if (this.#list.length >= PROBLEMS_MAX || this.#seen.has(identity)) return;
     this.#seen.add(identity);
     this.#list.push(problem);

@@ -116,18 +116,24 @@ export class SectionReader<Table extends SectionTable> {
     }
   }
 
-  /** Records a problem of a key, or of the whole section. */
-  fail(key: (keyof Table & string) | undefined, text: string, advice?: string): void {
+  /** Records a problem of a key, or of the whole section; of a key once, or once for each `item` of its value. */
+  fail(
+    key: (keyof Table & string) | undefined,
+    text: string,
+    advice?: string,
+    item?: string,
+  ): void {
     this.failed = true;
     const found = key === undefined ? undefined : this.#find(key);
-    this.context.problems.add({
+    const problem = {
       file: found?.file ?? this.section.file,
       line: found?.line ?? this.section.line,
       section: this.section.name,
       key,
       text: text + this.#suffix,
       advice,
-    });
+    };
+    this.context.problems.add(problem, item);
   }
 
   #find(key: string): IniField | undefined {
@@ -187,7 +193,7 @@ export function refuseUnknown(
 /** The name from `known` that a misspelt one is closest to; undefined if none is near. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
+  let bestDistance = Math.min(Math.max(1, Math.floor(name.length / 3)) + 1, name.length);
   for (const candidate of known) {
     const distance = editDistance(name, candidate, bestDistance);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];

@@ -93,13 +93,13 @@ function parseGroup(
     const fcgi = sections.get(`fcgi-program:${program}`);
     if (plain !== undefined && fcgi !== undefined) {
       const text = `[${blamed}] name ${program} is ambiguous (exists as program and fcgi-program)`;
-      reader.fail('programs', text, 'rename one of them');
+      reader.fail('programs', text, 'rename one of them', program);
       continue;
     }
     const member = plain ?? fcgi;
     if (member === undefined) {
       const text = `[${blamed}] names unknown program or fcgi-program ${program}`;
-      reader.fail('programs', text, unknownMemberAdvice(context, program));
+      reader.fail('programs', text, unknownMemberAdvice(context, program), program);
       continue;
     }
     blamed = member.name;
@@ -185,7 +185,7 @@ function parseEvents(reader: SectionReader<typeof LISTENER>): readonly string[] 
     if (EVENT_TYPES.has(event)) continue;
     const near = nearestName(event, [...EVENT_TYPES]);
     const advice = near === undefined ? undefined : `did you mean ${near}?`;
-    reader.fail('events', `Unknown event type ${event} in [${name}] events`, advice);
+    reader.fail('events', `Unknown event type ${event} in [${name}] events`, advice, event);
   }
   return [...events].sort(compareText);
 }
