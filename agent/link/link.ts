@@ -29,9 +29,9 @@ interface BusSide {
   readonly publisher: Publisher;
 }
 
-/** Rejects (FleetError) when the host's name cannot be used; certificate problems are logged and tried again. */
+/** Rejects with one line when the host's name cannot be used; certificate problems are logged and tried again. */
 export const openLink: OpenLink = async (context) => {
-  const host = fleetHostName(context.identifier, hostname());
+  const host = hostNameOf(context.identifier);
   const { state, clock, log, fleet } = context;
   try {
     checkCertificate(fleet, host, clock.wallMs());
@@ -42,6 +42,14 @@ export const openLink: OpenLink = async (context) => {
   const identity = { host, hostUid: state.hostUid, epoch: state.epoch };
   return Promise.resolve(new Link(context, createOutbox(identity, store, clock)));
 };
+
+function hostNameOf(identifier: string): string {
+  try {
+    return fleetHostName(identifier, hostname());
+  } catch (error) {
+    throw new Error(oneLine(error), { cause: error });
+  }
+}
 
 class Link implements FleetLink {
   readonly sink: Outbox;

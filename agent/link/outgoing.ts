@@ -4,7 +4,7 @@
 import type { MessageStream } from '../../common/rpc.js';
 
 /** Messages handed to the transport and not taken yet, beyond which we keep the rest ourselves. */
-const IN_FLIGHT_MAX = 64;
+const IN_FLIGHT_MAX = 8;
 const EVENTS_MAX = 1_000;
 
 interface Queued<Out> {

@@ -49,6 +49,7 @@ export class FakeLog {
         new Promise((resolve) => {
           const wake = (): void => {
             this.wakers.delete(wake);
+            signal.removeEventListener('abort', wake);
             resolve();
           };
           this.wakers.add(wake);
