@@ -18,22 +18,23 @@ import { openServers } from './local/server.js';
 import type { FileActivityLog } from './logs/activity.js';
 import { clearAutoLogs, LogFiles } from './logs/files.js';
 import { ProcessMemory, type Remembered } from './memory.js';
-import { openState, type AgentState } from './state.js';
+import type { AgentState } from './state.js';
 import { stopStrangers } from './strangers.js';
 import { Supervision } from './supervision.js';
 import { watchDoubtful } from './doubtful.js';
 
 export interface AgentOptions {
   readonly config: AgentConfig;
-  /** Absolute path of the configuration: the agent's identity on this machine. */
-  readonly configPath: string;
-  readonly env: Readonly<Record<string, string>>;
+  /** Opened and locked; released by `stop`, and when the start fails. */
+  readonly state: AgentState;
   readonly log: FileActivityLog;
   readonly clock: Clock;
   readonly random: Random;
   readonly world: LaunchWorld;
   /** Ends this life, as asked over RPC. */
   readonly onShutdownRequest: () => void;
+  /** Ends this life and begins the next. Throws what is wrong with the configuration: then nothing happens. */
+  readonly onRestartRequest: () => void;
 }
 
 /** A running agent. */
@@ -48,52 +49,40 @@ export interface Agent {
 const LAST_OUTPUT_WAIT_MS = 1_000;
 
 /**
- * Starts an agent. Rejects with StateLockedError, ServerOpenError or KeeperError, with nothing left behind: children
- * that were found stay with their keeper.
+ * Starts an agent. Rejects with ServerOpenError or KeeperError, with nothing left behind: children that were found
+ * stay with their keeper.
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { config, log, clock } = options;
-  const uid = process.getuid?.() ?? 0;
-  const state = openState({
-    configPath: options.configPath,
-    stateDir: config.fleet?.stateDir,
-    env: options.env,
-    owner: undefined,
-    isRoot: uid === 0,
-    wallMs: () => clock.wallMs(),
-    random: options.random,
-    warn: (text) => log.log('warn', text),
-  });
-  const ends: (() => void | Promise<void>)[] = [() => state.release()];
+  const ends: (() => void | Promise<void>)[] = [() => options.state.release()];
   try {
-    return await start(options, state, ends);
+    return await start(options, ends);
   } catch (error) {
     for (const end of ends.reverse()) await end();
     throw error;
   }
 }
 
-async function start(
-  options: AgentOptions,
-  state: AgentState,
-  ends: (() => void | Promise<void>)[],
-): Promise<Agent> {
-  const { config, log, clock } = options;
+async function start(options: AgentOptions, ends: (() => void | Promise<void>)[]): Promise<Agent> {
+  const { config, log, clock, state } = options;
   const { daemon } = config;
-  let supervision: Supervision | undefined;
+  // Servers and keeper speak before supervision exists: they look for it here.
+  const present: { core?: Supervision } = {};
+  const namespaces = new Set(['system', ...config.rpcInterfaces.map(({ name }) => name)]);
   const servers = await openServers(
-    config.servers,
+    config,
     () =>
-      supervision && {
-        core: supervision,
+      present.core && {
+        core: present.core,
         mainLog: log.file,
         shutdown: options.onShutdownRequest,
+        restart: options.onRestartRequest,
+        namespaces,
         wallMs: () => clock.wallMs(),
       },
     log,
   );
   ends.push(() => servers.close());
-  const link = await openFleet(options, state);
+  const link = await openFleet(options);
   ends.push(() => link?.close(false));
   const keeper = new KeeperConnection({
     paths: {
@@ -103,10 +92,10 @@ async function start(
     },
     clock,
     log,
-    onNotice: (notice) => supervision?.notice(notice),
+    onNotice: (notice) => present.core?.notice(notice),
     onLost: (lives) =>
-      lives ? supervision?.children.close() : supervision?.children.forgetKeeper(),
-    onBack: (children) => supervision?.keeperBack(children),
+      lives ? present.core?.children.close() : present.core?.children.forgetKeeper(),
+    onBack: (children) => present.core?.keeperBack(children),
   });
   const records = await keeper.open();
   ends.push(() => keeper.close());
@@ -116,7 +105,7 @@ async function start(
   const plan = planAdoption(processes.map(nameOf), records, memory.previous, mayLive);
   const logs = openLogs(options, processes, plan);
   const sink = link?.sink ?? countingSink(daemon.identifier, state.hostUid, state.epoch, clock);
-  supervision = new Supervision({
+  const core = new Supervision({
     identifier: daemon.identifier,
     version: VERSION,
     configHash: configHash(config),
@@ -130,7 +119,7 @@ async function start(
     spawner: () => keeper.spawner(),
     firstSpawn: Math.max(state.firstSpawn, keeper.lastSpawn + 1),
   });
-  const core = supervision;
+  present.core = core;
   const stopWatching = watchDoubtful(core, clock);
   recordAgent(
     sink,
@@ -179,8 +168,8 @@ async function start(
 }
 
 /** The link to the fleet, or undefined with the reason logged: supervision goes on without it (spec fleet D4). */
-async function openFleet(options: AgentOptions, state: AgentState): Promise<FleetLink | undefined> {
-  const { config, log, clock, random } = options;
+async function openFleet(options: AgentOptions): Promise<FleetLink | undefined> {
+  const { config, log, clock, random, state } = options;
   if (config.fleet === undefined) return undefined;
   try {
     // Loaded only here: gRPC and NATS cost memory that an agent without a fleet must not pay.

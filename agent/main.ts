@@ -26,7 +26,7 @@ import { FileActivityLog } from './logs/activity.js';
 import { LogFile } from './logs/rotate.js';
 import { parseOptions, usage, type AgentOptions } from './options.js';
 import { dropPrivileges } from './privileges.js';
-import { openState, StateLockedError } from './state.js';
+import { openState, StateLockedError, type AgentState } from './state.js';
 import { openUserDatabase } from './users.js';
 
 const EXIT_REFUSED = 2;
@@ -187,7 +187,7 @@ async function live(
     state.release();
     throw refuse(dropped.ok ? (limits.ok ? '' : limits.text) : dropped.text);
   }
-  const log = openLog(config, report);
+  const log = openLog(config, report, state);
   if (dropped.level !== undefined) log.log(dropped.level, dropped.text);
   for (const text of [...early, ...config.warnings]) log.log('warn', text);
   for (const text of [...config.infos, ...limits.infos]) log.log('info', text);
@@ -252,7 +252,7 @@ function becomeDaemon({ daemon }: AgentConfig, log: FileActivityLog): void {
   }
 }
 
-function openLog({ daemon }: AgentConfig, report: Report): FileActivityLog {
+function openLog({ daemon }: AgentConfig, report: Report, state: AgentState): FileActivityLog {
   const { logfile, logBytesMax, logBackups } = daemon;
   let file: LogFile | undefined;
   if (logfile.kind === 'file') {
@@ -265,6 +265,7 @@ function openLog({ daemon }: AgentConfig, report: Report): FileActivityLog {
     try {
       file.open();
     } catch (error) {
+      state.release();
       const text = `could not open the activity log ${logfile.path}: ${(error as Error).message}\n`;
       throw new Refusal(`Error: ${text}`, EXIT_FAILED);
     }

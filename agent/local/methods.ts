@@ -21,6 +21,10 @@ export interface RpcContext {
   readonly mainLog: LogFile | undefined;
   /** Begins the daemon's shutdown; returns at once. */
   readonly shutdown: () => void;
+  /** Checks the configuration, then begins a restart; throws what is wrong with it. */
+  readonly restart: () => void;
+  /** `system` and the configured RPC interfaces. */
+  readonly namespaces: ReadonlySet<string>;
   readonly wallMs: () => number;
 }
 
@@ -186,6 +190,14 @@ const SUPERVISOR_METHODS: Readonly<Record<string, Method>> = {
   shutdown: change([], 0, 'boolean', 'Stops all processes, then the daemon.', ({ shutdown }) => {
     // The answer leaves first.
     setImmediate(shutdown);
+    return true;
+  }),
+  restart: change([], 0, 'boolean', 'Stops all processes and starts over.', ({ restart }) => {
+    try {
+      restart();
+    } catch (error) {
+      throw new RpcFault('CANT_REREAD', (error as Error).message);
+    }
     return true;
   }),
   startProcess: change(
@@ -387,7 +399,8 @@ export function accessOf(call: XmlCall): Method['access'] {
 
 /** Carries out one call. Throws RpcFault for what the client did or what the process could not. */
 export async function callMethod(context: RpcContext, call: XmlCall): Promise<XmlValue> {
-  const method = METHODS.get(call.method);
+  const namespace = call.method.slice(0, call.method.indexOf('.'));
+  const method = context.namespaces.has(namespace) ? METHODS.get(call.method) : undefined;
   if (method === undefined) throw new RpcFault('UNKNOWN_METHOD');
   if (context.core.isStopping() && call.method.startsWith('supervisor.'))
     throw new RpcFault('SHUTDOWN_STATE');

@@ -4,7 +4,7 @@ import { chmodSync, chownSync, lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { decodeCall, encodeFault, encodeResponse, XmlFormatError } from '../../common/xmlrpc.js';
-import type { ServerConfig, UnixServerConfig } from '../config/types.js';
+import type { AgentConfig, ServerConfig, UnixServerConfig } from '../config/types.js';
 import type { ActivityLog } from '../logs/activity.js';
 import { authorize, isForeignPage, isOpenToStrangers } from './auth.js';
 import { RpcFault } from './faults.js';
@@ -50,7 +50,7 @@ export interface LocalServers {
  * Rejects with ServerOpenError, with nothing left open.
  */
 export async function openServers(
-  configs: readonly ServerConfig[],
+  { servers: configs, rpcInterfaces }: Pick<AgentConfig, 'servers' | 'rpcInterfaces'>,
   context: () => RpcContext | undefined,
   log: ActivityLog,
 ): Promise<LocalServers> {
@@ -73,7 +73,7 @@ export async function openServers(
       });
       await listen(server, config);
       servers.push(server);
-      announce(config, log);
+      announce(config, rpcInterfaces, log);
     }
   } catch (error) {
     await close();
@@ -82,9 +82,18 @@ export async function openServers(
   return { close };
 }
 
-function announce(config: ServerConfig, log: ActivityLog): void {
-  const family = config.family === 'unix' ? 'unix' : 'inet';
-  log.log('info', `RPC interface 'supervisor' initialized`);
+/** The only RPC interface there is; others are plug-ins in Python. */
+const OWN_INTERFACE = 'supervisor';
+
+function announce(
+  config: ServerConfig,
+  interfaces: AgentConfig['rpcInterfaces'],
+  log: ActivityLog,
+): void {
+  for (const { name } of interfaces) {
+    if (name === OWN_INTERFACE) log.log('info', `RPC interface '${name}' initialized`);
+    else log.log('warn', `RPC interface '${name}' is a plug-in for Python; it is not served here`);
+  }
   if (config.credentials === undefined || config.credentials.username === '')
     log.log(
       'critical',
@@ -93,7 +102,7 @@ function announce(config: ServerConfig, log: ActivityLog): void {
   if (isOpenToStrangers(config))
     log.log(
       'warn',
-      `Server '${config.section}' (${family}) can be reached by others without a password: it answers ` +
+      `Server '${config.section}' can be reached by others without a password: it answers ` +
         'status only; set username and password, or insecure_remote=true',
     );
 }
