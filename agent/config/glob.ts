@@ -43,7 +43,8 @@ function namesIn(folder: string, name: string, listing: Listing): readonly strin
 function namePattern(pattern: string): RegExp {
   let source = '';
   for (let at = 0; at < pattern.length; at++) {
-    const char = pattern[at] as string;
+    const char = String.fromCodePoint(pattern.codePointAt(at) as number);
+    at += char.length - 1;
     if (char === '*') {
       // Neighbouring stars are one: each further one would only cost time.
       if (!source.endsWith('.*')) source += '.*';
@@ -60,7 +61,7 @@ function namePattern(pattern: string): RegExp {
         at = end;
       }
     } else {
-      source += char.replace(/[\\^$.|+(){}\]\/-]/, '\\$&');
+      source += /[A-Za-z0-9_]/.test(char) ? char : codePoint(char);
     }
   }
   return new RegExp(`^(?:${source})$`, 'su');
