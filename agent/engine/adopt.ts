@@ -1,7 +1,7 @@
 // How a process stands when an agent starts again and finds what the last one left (spec fleet 2).
 // Invariants: what lives is never started twice; an exit nobody saw is never guessed; a doubtful child is left alone.
 import { NEW_RECORD, type Process, type ProcessRecord } from './facts.js';
-import { isRestartDue, type ProcessInput } from './process.js';
+import { BACKOFF_STEP_MS, isRestartDue, type ProcessInput } from './process.js';
 import type { Adoption, LiveChild, ProcessPolicy } from './types.js';
 
 export interface Adopted {
@@ -116,11 +116,13 @@ function adoptNothing(base: Process, adoption: Adoption, nowMs: number): Adopted
       const restartAtMs = due ? nowMs : undefined;
       return { process: { ...base, status: { state: 'EXITED', restartAtMs } }, next: undefined };
     }
-    case 'BACKOFF':
-      return {
-        process: { ...base, status: { state: 'BACKOFF', retryAtMs: nowMs } },
-        next: undefined,
-      };
+    case 'BACKOFF': {
+      // The wait goes on from the failure: an end, or a spawn that failed.
+      const { lastStartAtMs = 0, lastStopAtMs = 0, attempts } = base.record;
+      const failedAtMs = Math.min(Math.max(lastStartAtMs, lastStopAtMs), nowMs);
+      const retryAtMs = failedAtMs + attempts * BACKOFF_STEP_MS;
+      return { process: { ...base, status: { state: 'BACKOFF', retryAtMs } }, next: undefined };
+    }
     case 'STARTING':
       // It was asked for and never came to be.
       return {

@@ -7,11 +7,6 @@ export function compareGroups(a: GroupSpec, b: GroupSpec): number {
   return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
 }
 
-/** Shutdown stops one of these after another, highest value first; groups that share one stop together. */
-export function shutdownTiers(groups: readonly GroupSpec[]): number[] {
-  return [...new Set(groups.map((group) => group.priority))].sort((a, b) => b - a);
-}
-
 /** Order within a tier: descending process priority, the reverse of the start among equals. */
 export function stopOrder<T>(startOrder: readonly T[], priority: (item: T) => number): T[] {
   return [...startOrder].reverse().sort((a, b) => priority(b) - priority(a));

@@ -16,7 +16,7 @@ import type {
 } from './types.js';
 
 /** Each failed start adds a second to the wait before the next one (spec process 3). */
-const BACKOFF_STEP_MS = 1000;
+export const BACKOFF_STEP_MS = 1000;
 /** A child that ran shorter than this ended fast. */
 const FAST_EXIT_MS = 1000;
 /** So many fast ends in a row are restarted at once; after them, starts are FAST_EXIT_MS apart. */

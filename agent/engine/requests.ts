@@ -90,10 +90,13 @@ export class Requests {
   pump(slot: Slot): void {
     for (;;) {
       this.#settle(slot);
+      const [head] = slot.queue;
       if (slot.active !== undefined) {
-        const takenOver = slot.queue[0]?.action === 'stop' && slot.active.pending.action !== 'stop';
-        if (!takenOver) break;
-        this.#finish(slot, 'failed', 'ABNORMAL_TERMINATION', 'a later request stopped it');
+        if (head?.action !== 'stop' || slot.active.pending.action === 'stop') break;
+        // A stop that is refused anyway takes nothing over.
+        if (!isConflict(slot, head)) {
+          this.#finish(slot, 'failed', 'ABNORMAL_TERMINATION', 'a later request stopped it');
+        }
       }
       const next = slot.queue.shift();
       if (next === undefined) break;
@@ -132,7 +135,7 @@ export class Requests {
     if (this.#hands.isShuttingDown()) {
       return this.#reply(slot, pending, 'failed', 'SHUTDOWN_STATE', SHUTTING_DOWN);
     }
-    if (pending.ifSpawn !== undefined && pending.ifSpawn !== record.spawn) {
+    if (isConflict(slot, pending)) {
       const text = `its last spawn is ${record.spawn}, not ${pending.ifSpawn}`;
       return this.#reply(slot, pending, 'conflict', 'FAILED', text);
     }
@@ -263,6 +266,11 @@ export class Requests {
       this.#hands.reply(pending.request, outcome, fault, text, slot);
     }
   }
+}
+
+/** Whether the process has been started again since the request was thought of. */
+function isConflict(slot: Slot, { ifSpawn }: Pending): boolean {
+  return ifSpawn !== undefined && ifSpawn !== slot.process.record.spawn;
 }
 
 /** Whether a request asks for what the active one is doing, so that its answer is known. */

@@ -4,7 +4,7 @@ import { STOPPED_STATES } from '../../common/states.js';
 import { isStopping } from './facts.js';
 import type { Groups } from './groups.js';
 import { lines } from './messages.js';
-import { shutdownTiers, stopOrder } from './order.js';
+import { stopOrder } from './order.js';
 import type { ProcessInput } from './process.js';
 import type { Slot } from './requests.js';
 import type { EngineLogLevel } from './types.js';
@@ -21,29 +21,26 @@ export interface ShutdownHands {
 export class Shutdown {
   readonly #groups: Groups;
   readonly #hands: ShutdownHands;
-  /** Priorities not reached yet, highest first. */
-  readonly #tiersLeft: number[];
-  #tier: number | undefined;
   #reportAtMs: number;
   #isComplete = false;
 
   constructor(groups: Groups, hands: ShutdownHands) {
     this.#groups = groups;
     this.#hands = hands;
-    this.#tiersLeft = shutdownTiers(groups.all().map((group) => group.spec));
     this.#reportAtMs = hands.nowMs();
   }
 
   /** Goes on as far as possible; true once, when nothing is left to stop. */
   proceed(): boolean {
     if (this.#isComplete) return false;
-    while (this.#isTierDown()) {
-      this.#tier = this.#tiersLeft.shift();
-      if (this.#tier === undefined) {
+    for (;;) {
+      const tier = this.#nextTier();
+      if (tier.length === 0) {
         this.#isComplete = true;
         return true;
       }
-      for (const slot of stopOrder(this.#tierSlots(), priorityOf)) this.#stop(slot);
+      for (const slot of stopOrder(tier, priorityOf)) this.#stop(slot);
+      if (tier.some(isUnstopped)) break;
     }
     this.#report();
     return false;
@@ -54,13 +51,19 @@ export class Shutdown {
     return this.#isComplete ? undefined : this.#reportAtMs;
   }
 
-  #isTierDown(): boolean {
-    return this.#tierSlots().every((slot) => !isUnstopped(slot));
-  }
-
-  #tierSlots(): Slot[] {
-    const groups = this.#groups.all().filter((group) => group.spec.priority === this.#tier);
-    return groups.flatMap((group) => group.slots);
+  /** What is not down in the groups of the highest priority value that have any such. */
+  #nextTier(): Slot[] {
+    let priority = -Infinity;
+    let tier: Slot[] = [];
+    for (const group of this.#groups.all()) {
+      const unstopped = group.slots.filter(isUnstopped);
+      if (unstopped.length === 0) continue;
+      // Groups come in ascending priority, so a later one replaces or joins the earlier.
+      if (group.spec.priority > priority) tier = [];
+      priority = group.spec.priority;
+      tier.push(...unstopped);
+    }
+    return tier;
   }
 
   #stop(slot: Slot): void {

@@ -177,7 +177,7 @@ export interface Adoption {
         readonly why: string;
       }
     | { readonly kind: 'none' };
-  /** What the last agent knew; undefined: lost, the child alone decides. */
+  /** What the last agent knew, its times on the present clock; undefined: lost, the child alone decides. */
   readonly previous:
     | {
         readonly state: ProcessState;

@@ -421,6 +421,16 @@ describe('shutdown', () => {
     assert.equal(driver.spawns().length, 1);
   });
 
+  test('a priority that changes meanwhile changes the order, and nothing is forgotten', () => {
+    const driver = new Driver().config([group('a', ['a'], {}, 1), group('b', ['b'], {}, 9)]);
+    driver.up('a').up('b').feed({ kind: 'shutdown' });
+    driver.config([group('a', ['a'], {}, 5), group('b', ['b'], {}, 9)]);
+    driver.exited('b');
+    assert.equal(driver.state('a'), 'STOPPING');
+    driver.exited('a');
+    assert.equal(driver.of('shutdown-complete').length, 1);
+  });
+
   test('a configuration that comes afterwards starts nothing', () => {
     const driver = new Driver().config([]);
     driver.feed({ kind: 'shutdown' }).config([group('app', ['app'])]);
@@ -569,6 +579,18 @@ describe('adoption', () => {
     const starting = adoptOne({ child: none, previous: previous('STARTING') });
     assert.equal(starting.state(), 'STARTING');
     assert.equal(starting.spawns().length, 1);
+  });
+
+  test('the wait of BACKOFF goes on from the failure', () => {
+    const wait = (times: Partial<Previous>) =>
+      adoptOne({
+        child: { kind: 'none' },
+        previous: previous('BACKOFF', { attempts: 3, ...times }),
+      }).engine.deadlineMs();
+    assert.equal(wait({ lastStartAtMs: 8000, lastStopAtMs: 9500 }), 12_500);
+    assert.equal(wait({ lastStartAtMs: 9600, lastStopAtMs: 500 }), 12_600);
+    assert.equal(wait({ lastStartAtMs: undefined, lastStopAtMs: undefined }), 3000);
+    assert.equal(wait({ lastStartAtMs: 77_000 }), 13_000);
   });
 
   test('a child that vanished has ended unobserved', () => {

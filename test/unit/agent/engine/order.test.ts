@@ -1,7 +1,7 @@
 // The fixed order of starting and stopping (spec process 9).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compareGroups, shutdownTiers, stopOrder } from '../../../../agent/engine/order.js';
+import { compareGroups, stopOrder } from '../../../../agent/engine/order.js';
 import { group } from '../../../support/engine.js';
 
 test('groups come by priority, then by name', () => {
@@ -9,11 +9,6 @@ test('groups come by priority, then by name', () => {
   groups.push(group('b', [], {}, 2));
   const names = groups.sort(compareGroups).map(({ name }) => name);
   assert.deepEqual(names, ['a2', 'b', 'b', 'a']);
-});
-
-test('tiers are the priorities there are, highest first', () => {
-  const groups = [group('a', [], {}, 2), group('b', [], {}, 10), group('c', [], {}, 2)];
-  assert.deepEqual(shutdownTiers(groups), [10, 2]);
 });
 
 test('stopping goes down the priorities, and back through the start order among equals', () => {

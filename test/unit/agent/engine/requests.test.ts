@@ -403,6 +403,15 @@ describe('any request', () => {
     assert.equal(app.state(), 'RUNNING');
   });
 
+  test('of stopping, refused as a conflict, takes nothing over', () => {
+    const app = driveOne().up();
+    const restart = app.request('restart');
+    const stop = app.request('stop', 'app', { ifSpawn: 9 });
+    assert.equal(app.result(stop), 'conflict FAILED');
+    app.exited().up();
+    assert.equal(app.result(restart), 'ok');
+  });
+
   test('is busy when 256 wait already, over all processes; those that wait are still served', () => {
     const app = new Driver().config([group('pool', ['a', 'b', 'c'])]);
     for (const name of ['a', 'b', 'c']) app.up(`pool:${name}`);
