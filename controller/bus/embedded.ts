@@ -147,6 +147,8 @@ export class EmbeddedBus {
         detached: true,
         stdio: ['ignore', log, log],
         cwd: this.dir,
+        // Its state belongs to ours: a controller's folder that is removed leaves nothing elsewhere.
+        env: { ...process.env, STATE_DIRECTORY: this.dir },
       });
       let failed: string | undefined;
       child.once('error', (error) => (failed = error.message));
