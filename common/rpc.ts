@@ -3,6 +3,7 @@
 // certificate's one URI names, never a DNS name; every message is at most 4 MiB (spec fleet 13, 14).
 import { createSecureContext, type PeerCertificate } from 'node:tls';
 import {
+  connectivityState,
   credentials,
   Metadata,
   Server,
@@ -147,17 +148,24 @@ export async function* readStream<Response>(
   }
 }
 
-/** Resolves when connected and the peer's name is checked. Throws FleetError CONTROLLER_UNREACHABLE. */
-export function waitReady(client: Client, address: string, timeoutMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    client.waitForReady(Date.now() + timeoutMs, (error) => {
-      if (error === undefined) resolve();
-      else {
-        const reason = `${address} did not answer within ${timeoutMs} ms`;
-        reject(new FleetError('CONTROLLER_UNREACHABLE', reason, { cause: error }));
-      }
+/**
+ * Resolves when the client is connected, or when connecting has failed: the next call then tells why at once.
+ * Throws FleetError CONTROLLER_UNREACHABLE when neither is known after `timeoutMs`.
+ */
+export async function connect(client: Client, address: string, timeoutMs: number): Promise<void> {
+  const channel = client.getChannel();
+  const deadlineMs = Date.now() + timeoutMs;
+  for (;;) {
+    const state = channel.getConnectivityState(true);
+    if (state === connectivityState.READY || state === connectivityState.TRANSIENT_FAILURE) return;
+    const changed = await new Promise<boolean>((resolve) => {
+      channel.watchConnectivityState(state, deadlineMs, (error) => resolve(error === undefined));
     });
-  });
+    if (!changed) {
+      const reason = `${address} did not answer within ${timeoutMs / 1000} s`;
+      throw new FleetError('CONTROLLER_UNREACHABLE', reason);
+    }
+  }
 }
 
 // ---------------------------------------------------------------- both directions
@@ -305,7 +313,8 @@ export class Handlers {
       // A caller that goes away ends the incoming messages; the handler learns it from the end and the signal.
       const stream = openStream<In, Out>(
         call,
-        () => call.destroy(),
+        // Destroying the stream would leave the caller waiting; an error status ends both directions.
+        () => call.emit('error', this.#status(cancelled(), call.getPath())),
         () => undefined,
       );
       const over = new AbortController();
@@ -352,6 +361,10 @@ export class Handlers {
     if (!(error instanceof FleetError)) this.#options.onBug(error, method);
     return Object.assign(new Error(reasonOf(error)), toStatus(error));
   }
+}
+
+function cancelled(): FleetError {
+  return new FleetError('INTERRUPTED', 'the other end closed the stream');
 }
 
 type AuthContext = { readonly sslPeerCertificate?: PeerCertificate };
