@@ -3,23 +3,21 @@
 
 /** Does the path begin at the root? */
 export function isAbsolutePath(path: string): boolean {
-  return path.startsWith("/");
+  return path.startsWith('/');
 }
 
 /** `path` below `base`, or `path` itself when it is absolute. */
 export function joinPath(base: string, path: string): string {
-  if (isAbsolutePath(path) || base === "") return path;
-  return base.endsWith("/") ? base + path : `${base}/${path}`;
+  if (isAbsolutePath(path) || base === '') return path;
+  return base.endsWith('/') ? base + path : `${base}/${path}`;
 }
 
 /** Folder and last part; the folder's trailing slashes are dropped unless it is all slashes. */
-export function splitPath(
-  path: string,
-): readonly [folder: string, name: string] {
-  const slash = path.lastIndexOf("/") + 1;
+export function splitPath(path: string): readonly [folder: string, name: string] {
+  const slash = path.lastIndexOf('/') + 1;
   const head = path.slice(0, slash);
-  const trimmed = head.replace(/\/+$/, "");
-  return [trimmed === "" ? head : trimmed, path.slice(slash)];
+  const trimmed = head.replace(/\/+$/, '');
+  return [trimmed === '' ? head : trimmed, path.slice(slash)];
 }
 
 /** The folder part; empty for a bare name. */
@@ -30,13 +28,12 @@ export function folderOf(path: string): string {
 /** Absolute and without `.`, `..` and doubled slashes; symlinks are not followed. `cwd` must be absolute. */
 export function normalizePath(cwd: string, path: string): string {
   const absolute = joinPath(cwd, path);
-  const lead =
-    absolute.startsWith("//") && !absolute.startsWith("///") ? "//" : "/";
+  const lead = absolute.startsWith('//') && !absolute.startsWith('///') ? '//' : '/';
   const parts: string[] = [];
-  for (const part of absolute.split("/")) {
-    if (part === "" || part === ".") continue;
-    if (part === "..") parts.pop();
+  for (const part of absolute.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part === '..') parts.pop();
     else parts.push(part);
   }
-  return lead + parts.join("/");
+  return lead + parts.join('/');
 }

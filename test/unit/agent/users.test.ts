@@ -1,3 +1,4 @@
+// Accounts from files and from name services, with the machine replaced by texts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openUserDatabase, type AccountSource } from '../../../agent/users.js';

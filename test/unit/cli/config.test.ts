@@ -1,3 +1,4 @@
+// ctl's own files: the section of a supervisord.conf, and ctl.conf.
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+// The dialect, one rule a case; random texts are in answers.test.ts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { emptyIni, findField, IniError, readIni, type IniDocument } from '../../../common/ini.js';

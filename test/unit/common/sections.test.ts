@@ -1,3 +1,4 @@
+// Reading sections by their tables: defaults, problems with places, near names.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { emptyIni, readIni } from '../../../common/ini.js';

@@ -1,3 +1,4 @@
+// controller.conf: what it means, and that nothing unknown or contradicting gets through.
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+// What a changed configuration adds, removes and changes, and which changes need a new process.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { diffConfig, diffGroup, type ProcessDiff } from '../../../../agent/config/diff.js';

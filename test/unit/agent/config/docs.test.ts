@@ -1,3 +1,4 @@
+// The page about configuration against the tables of the code.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readPage, renderPage } from '../../../../tools/config-docs.js';

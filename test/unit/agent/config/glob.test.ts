@@ -1,3 +1,4 @@
+// Patterns of included files against a folder tree of names only.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { matchPaths, type Listing } from '../../../../agent/config/glob.js';

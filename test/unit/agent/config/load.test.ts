@@ -1,3 +1,4 @@
+// Configuration files on a real disk, the search path, and options of the command line.
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+// What files mean, and what is reported about those that are wrong, on a machine made of a few facts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadConfig } from '../../../../agent/config/load.js';
