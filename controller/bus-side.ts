@@ -77,6 +77,7 @@ export class BusSide {
   async start(): Promise<void> {
     const { nats, listen, stateDir, ...rest } = this.options;
     if (nats.kind === 'external') return;
+    const known = [...this.admitted];
     this.embedded = await EmbeddedBus.start({
       fleet: rest.fleet,
       controller: rest.controller,
@@ -87,9 +88,12 @@ export class BusSide {
       tls: rest.tls,
       agentCommand: rest.agentCommand,
       path: rest.path,
-      hosts: [...this.admitted],
+      hosts: known,
       log: rest.log,
     });
+    // Hosts that came while the broker started found nobody to let them in.
+    const late = [...this.admitted].filter((host) => !known.includes(host));
+    await Promise.all(late.map((host) => this.letIn(host)));
   }
 
   /** Creates streams and buckets, COORD first; tries until it can or `signal`. False: `signal` came first. */
@@ -141,10 +145,19 @@ export class BusSide {
     this.admitted.add(host);
     try {
       writeHosts(this.hostsFile(), this.admitted);
-      const stop = new AbortController();
-      await Promise.race([this.embedded?.admit(host), pause(clock, ADMIT_MS, stop.signal)]);
-      stop.abort();
     } catch (error) {
+      log.warn('host cannot be remembered as one of the bus', { host, reason: reasonOf(error) });
+    }
+    const stop = new AbortController();
+    await Promise.race([this.letIn(host), pause(clock, ADMIT_MS, stop.signal)]);
+    stop.abort();
+  }
+
+  private async letIn(host: string): Promise<void> {
+    try {
+      await this.embedded?.admit(host);
+    } catch (error) {
+      const { log } = this.options;
       log.warn('host could not be let onto the bus', { host, reason: reasonOf(error) });
     }
   }
