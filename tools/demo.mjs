@@ -24,7 +24,8 @@ const NEXT = `What to try next:
   ${CALL} restart 'web*:web:*'            # sites and APIs of both web hosts
   ${CALL} restart 'web*:web:*' --rolling --batch 1
   ${CALL} tail -f 'web*:worker:*'
-  ${CALL} stop db1:store                  # then: curl http://127.0.0.1:8082/
+  ${CALL} stop db1:store:store            # then: curl http://127.0.0.1:8082/
+  ${CALL} tail -f 'db1:alerts-inbox:*'    # what the webhook receiver got
   ${CALL} alerts
   dist/bin/ctl -c .demo/web1/supervisord.conf status    # one host, without the fleet
 `;

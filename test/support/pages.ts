@@ -1,5 +1,7 @@
-// Reads the project's pages for tests that hold docs against code: the code in them, the ctl commands it names.
-import { listFiles, readText } from './sources.js';
+// Reads the project's pages for tests that hold docs against code: the code in them, the ctl commands it names, and those it knows.
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { ROOT } from './sources.js';
 
 /** Flags of ctl that take a value as the next word. */
 const VALUED: ReadonlySet<string> = new Set([
@@ -31,15 +33,18 @@ export function ctlActions(code: string): string[] {
   return actions;
 }
 
-/** The commands that the sources of ctl define. */
+/** What ctl itself lists, for the fleet and for one host; subcommands are not told apart from commands. */
 export function knownCtlActions(): ReadonlySet<string> {
-  const known = new Set<string>();
-  for (const path of listFiles('cli', ['.ts'])) {
-    for (const [, name = ''] of readText(path).matchAll(/\.command\(\s*['"`]([a-z-]+)/g)) {
-      known.add(name);
-    }
-  }
-  return known;
+  const help = (...argv: readonly string[]): string => {
+    const env = { ...process.env };
+    delete env['NODE_TEST_CONTEXT'];
+    const command = ['--import=tsx', join(ROOT, 'cli/main.ts'), ...argv];
+    return spawnSync(process.execPath, command, { encoding: 'utf8', env, cwd: ROOT }).stdout;
+  };
+  const fleet = /\nCommands:\n([\s\S]*)/.exec(help('--help'))?.[1] ?? '';
+  const local = /\n=+\n([\s\S]*)/.exec(help('--local', 'help'))?.[1] ?? '';
+  const names = [...fleet.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name = '']) => name);
+  return new Set(['help', ...names, ...local.split(/\s+/).filter(Boolean)]);
 }
 
 function firstAction(words: readonly string[]): string | undefined {
