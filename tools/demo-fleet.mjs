@@ -122,27 +122,35 @@ export async function startAgents() {
     children.set(host, await startProgram(host, join(root, 'dist/bin/fleetvisor-agent'), argv));
   }
   let last = '';
+  const ask = async (...argv) => {
+    const { output } = await run(ctl, ['-C', ctlConf, '--json', ...argv], { quiet: true });
+    last = output;
+    return jsonLines(output);
+  };
   const isUp = await waitUntil(async () => {
     for (const [host, child] of children) {
       if (child.exitCode !== null) await failWithLog(host, child);
     }
-    const { code, output } = await run(ctl, ['-C', ctlConf, '--json', 'status', '--all-hosts'], {
-      quiet: true,
-    });
-    last = output;
-    return (code === 0 || code === 3) && isSettled(output);
+    return areJoined(await ask('hosts')) && areSettled(await ask('status', '--all-hosts'));
   }, HOSTS_UP_MS);
   if (!isUp) throw new ToolError(`the fleet is not up after ${HOSTS_UP_MS / 1000} s:\n${last}`);
   return [...children.values()];
 }
 
+function jsonLines(output) {
+  const lines = output.split('\n').filter((line) => line.startsWith('{'));
+  return lines.map((line) => JSON.parse(line));
+}
+
+/** Every host is heard over its session and over the bus. */
+function areJoined(lines) {
+  const joined = lines.filter(({ kind, path }) => kind === 'host' && path === 'both');
+  return HOSTS.every((name) => joined.some(({ host }) => host === name));
+}
+
 /** Every host has its programs and none of them is on its way. */
-function isSettled(output) {
-  const rows = output
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line))
-    .filter(({ kind }) => kind === 'process');
+function areSettled(lines) {
+  const rows = lines.filter(({ kind }) => kind === 'process');
   const isQuiet = rows.every(({ state }) => state !== 'STARTING' && state !== 'STOPPED');
   return isQuiet && HOSTS.every((name) => rows.some(({ host }) => host === name));
 }

@@ -72,7 +72,7 @@ export interface Following {
   end(): Promise<void>;
 }
 
-/** Starts a fleet and waits until every host is up. It ends with the test, whatever happens. */
+/** Starts a fleet and waits until every host is up and on the bus. It ends with the test, whatever happens. */
 export async function startFleet(context: Cleanup, plan: FleetPlan): Promise<Fleet> {
   const dir = await temporaryFolder(context);
   const [grpcPort = 0, httpPort = 0, busPort = 0] = await freePorts(3);
@@ -150,16 +150,16 @@ async function untilUp(
 ): Promise<void> {
   let seen = '';
   await until(
-    `the hosts ${hosts.join(', ')} to be up`,
+    `the hosts ${hosts.join(', ')} to be up and on the bus`,
     async () => {
       for (const agent of agents.values()) agent.assertRunning();
       const { stdout, stderr } = await fleet.ctl('--json', 'hosts');
       seen = stdout + stderr;
       const lines = stdout.split('\n').filter((line) => line !== '');
-      const up = lines
+      const joined = lines
         .map((line) => JSON.parse(line) as JsonLine)
-        .filter(({ kind, state }) => kind === 'host' && state === 'up');
-      return hosts.every((host) => up.some((line) => line['host'] === host));
+        .filter(({ kind, state, path }) => kind === 'host' && state === 'up' && path === 'both');
+      return hosts.every((host) => joined.some((line) => line['host'] === host));
     },
     { patienceMs: CTL_PATIENCE_MS, seen: () => seen },
   );
