@@ -1,7 +1,8 @@
 // How a process stands when an agent starts again and finds what the last one left (spec fleet 2).
 // Invariants: what lives is never started twice; an exit nobody saw is never guessed; a doubtful child is left alone.
 import { NEW_RECORD, type Process, type ProcessRecord } from './facts.js';
-import { BACKOFF_STEP_MS, isRestartDue, type ProcessInput } from './process.js';
+import { BACKOFF_STEP_MS, type ProcessInput } from './process.js';
+import { isRestartDue } from './restart.js';
 import type { Adoption, LiveChild, ProcessPolicy } from './types.js';
 
 export interface Adopted {

@@ -4,23 +4,19 @@
 import { TRANSITIONS, type ProcessState } from '../../common/states.js';
 import { childOf, factsOf, liveChildOf, type Process, type ProcessRecord } from './facts.js';
 import { badExit, EXITED_TOO_QUICKLY, lines } from './messages.js';
+import { countFastExits, isExpected, isRestartDue, restartAtMs } from './restart.js';
 import type {
   Change,
   EngineLogLevel,
   EngineSignal,
   ExitStatus,
   LiveChild,
-  ProcessPolicy,
   ProcessStatus,
   SpawningChild,
 } from './types.js';
 
 /** Each failed start adds a second to the wait before the next one (spec process 3). */
 export const BACKOFF_STEP_MS = 1000;
-/** A child that ran shorter than this ended fast. */
-const FAST_EXIT_MS = 1000;
-/** So many fast ends in a row are restarted at once; after them, starts are FAST_EXIT_MS apart. */
-const FAST_EXITS_MAX = 10;
 /** SIGKILL is not repeated more often than this, whatever `stopwaitsecs` says. */
 const KILL_REPEAT_MS_MIN = 1000;
 const SIGKILL: EngineSignal = { number: 9, name: 'SIGKILL' };
@@ -70,7 +66,7 @@ export interface Step {
 /** Thrown when a step finds what cannot be; the engine then moves the process to UNKNOWN. */
 export class EngineAssertion extends Error {}
 
-/** One process after one input. Throws EngineAssertion when the input cannot happen in this state. */
+/** One process after one input; throws EngineAssertion when it cannot happen in this state. */
 export function step(process: Process, input: ProcessInput, context: StepContext): Step {
   const turn = new Turn(process, context);
   switch (input.kind) {
@@ -125,16 +121,6 @@ export function deadlineMs(process: Process, supervising: boolean): number | und
     default:
       return undefined;
   }
-}
-
-/** Whether supervision itself starts a process after this exit (spec process 3). */
-export function isRestartDue(policy: ProcessPolicy, exit: ExitStatus | undefined): boolean {
-  if (policy.autorestart === 'unexpected') return !isExpected(policy, exit);
-  return policy.autorestart === 'always';
-}
-
-function isExpected(policy: ProcessPolicy, exit: ExitStatus | undefined): boolean {
-  return exit?.kind === 'code' && policy.exitCodes.includes(exit.code);
 }
 
 /** A step under way: the process as it has become, and the effects so far. */
@@ -273,10 +259,8 @@ class Turn {
     switch (status.state) {
       case 'STARTING': {
         const { child } = status;
-        if (child.kind === 'running' && nowMs - child.startedAtMs > policy.startMs) {
-          this.#running(child);
-        }
-        return;
+        if (child.kind !== 'running' || nowMs - child.startedAtMs <= policy.startMs) return;
+        return this.#running(child);
       }
       case 'BACKOFF':
         if (!supervising || nowMs < status.retryAtMs) return;
@@ -359,15 +343,11 @@ class Turn {
     const { name, policy, record } = this.process;
     const { nowMs, supervising } = this.#context;
     const expected = isExpected(policy, exit);
-    const fastExits = livedMs < FAST_EXIT_MS ? record.fastExits + 1 : 0;
+    const fastExits = countFastExits(record.fastExits, livedMs);
     const restarts = supervising && isRestartDue(policy, exit);
-    const restartAtMs =
-      fastExits > FAST_EXITS_MAX ? Math.max(nowMs, child.startedAtMs + FAST_EXIT_MS) : nowMs;
+    const atMs = restarts ? restartAtMs(fastExits, child.startedAtMs, nowMs) : undefined;
     this.#note({ fastExits, cause: '', reason: expected ? '' : badExit(exit) });
-    this.#move(
-      { state: 'EXITED', restartAtMs: restarts ? restartAtMs : undefined },
-      { pid: child.pid, expected },
-    );
+    this.#move({ state: 'EXITED', restartAtMs: atMs }, { pid: child.pid, expected });
     this.#log(expected ? 'info' : 'warn', lines.exited(name.process, exit, expected));
     this.deadline();
   }

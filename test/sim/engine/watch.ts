@@ -1,49 +1,14 @@
 // What must never be true of an engine, written from the spec and from the children's truth, not from the engine.
 // Each rule names itself in the error it throws.
 import type { Engine } from '../../../agent/engine/engine.js';
-import type {
-  Adoption,
-  Change,
-  Effect,
-  EngineInput,
-  GroupSpec,
-  ProcessFacts,
-  ProcessPolicy,
-  Reply,
-} from '../../../agent/engine/types.js';
+import type { Adoption, Change, Effect, EngineInput, Reply } from '../../../agent/engine/types.js';
 import { nameKey, type NameSpec } from '../../../common/names.js';
 import { TRANSITIONS, type ProcessState } from '../../../common/states.js';
+import { checkAtRest } from './rest.js';
+import { check, type Model, Models, same } from './models.js';
 import type { SimSpawner } from './spawner.js';
 
 type ProcessChange = Change & { readonly kind: 'process' };
-
-/** What the rules remember about one process. */
-interface Model {
-  readonly name: NameSpec;
-  policy: ProcessPolicy;
-  priority: number;
-  state: ProcessState;
-  attempts: number;
-  retiring: boolean;
-  /** It has been among the rows of its group. */
-  listed: boolean;
-  /** Starts that a request or the configuration still justifies. */
-  startReasons: number;
-  /** Requests and removals that justify a stop. */
-  stopReasons: number;
-  /** Supervision owes a start; not before this moment. */
-  owedStartAtMs: number | undefined;
-  /** Children in a row that were RUNNING and lived less than a second. */
-  fastEnds: number;
-  /** When the child in STARTING or RUNNING was started. */
-  startedAtMs: number;
-  killAtMs: number | undefined;
-}
-
-interface OpenRequest {
-  readonly input: EngineInput;
-  readonly atMs: number;
-}
 
 const FAST_MS = 1000;
 const FAST_ENDS_AT_ONCE = 10;
@@ -51,9 +16,8 @@ const FAST_ENDS_AT_ONCE = 10;
 export class Watch {
   readonly counts = { spawns: 0, requests: 0 };
   readonly #spawner: SimSpawner;
-  readonly #models = new Map<string, Model>();
-  readonly #open = new Map<number, OpenRequest>();
-  readonly #answered = new Set<number>();
+  readonly #models: Models;
+  readonly #open = new Map<number, EngineInput>();
   #lastSpawn = 0;
   #isShutdown = false;
   #completions = 0;
@@ -63,27 +27,32 @@ export class Watch {
 
   constructor(spawner: SimSpawner) {
     this.#spawner = spawner;
+    this.#models = new Models(spawner);
   }
 
   /** Before the engine sees an input. */
-  input(input: EngineInput, nowMs: number): void {
+  input(input: EngineInput): void {
     switch (input.kind) {
       case 'apply-config':
-        return this.#onConfig(input.groups);
+        this.#models.configure(input.groups, this.#adopting, this.#isShutdown);
+        this.#adopting = [];
+        return;
       case 'add-group':
-        this.#open.set(input.request, { input, atMs: nowMs });
-        if (!this.#isShutdown && !this.#hasGroup(input.group.name)) this.#learnGroup(input.group);
+        this.#open.set(input.request, input);
+        if (!this.#isShutdown && !this.#models.hasGroup(input.group.name)) {
+          this.#models.learnGroup(input.group, this.#isShutdown);
+        }
         return;
       case 'remove-group':
-        this.#open.set(input.request, { input, atMs: nowMs });
+        this.#open.set(input.request, input);
         return;
       case 'start':
       case 'stop':
       case 'restart':
       case 'signal': {
         this.counts.requests += 1;
-        this.#open.set(input.request, { input, atMs: nowMs });
-        const model = this.#models.get(nameKey(input.name));
+        this.#open.set(input.request, input);
+        const model = this.#models.byKey.get(nameKey(input.name));
         if (model === undefined) return;
         if (input.kind === 'start' || input.kind === 'restart') model.startReasons += 1;
         if (input.kind === 'stop' || input.kind === 'restart') model.stopReasons += 1;
@@ -130,124 +99,29 @@ export class Watch {
   }
 
   agentRestarted(adoptions: readonly Adoption[]): void {
-    this.#models.clear();
+    this.#models.byKey.clear();
     this.#open.clear();
     this.#adopting = adoptions;
   }
 
   /** Nothing has happened for long. */
   atRest(engine: Engine, isShutdown: boolean): void {
-    for (const [request, { input }] of this.#open) {
-      check(false, 'every request gets its reply', `${input.kind} ${request}`);
+    for (const [request, { kind }] of this.#open) {
+      check(false, 'every request gets its reply', `${kind} ${request}`);
     }
     check(!isShutdown || this.#completions === 1, 'a shutdown ends', '');
-    const seen = new Set<number>();
-    for (const facts of engine.snapshot()) {
-      const key = nameKey(facts.name);
-      const alive = this.#spawner.alive(facts.name);
-      const pids = alive.map(({ pid }) => pid);
-      for (const pid of pids) seen.add(pid);
-      check(facts.state !== 'STARTING', 'nothing is STARTING for ever', key);
-      check(facts.state !== 'STOPPING', 'nothing is STOPPING for ever', key);
-      check(isShutdown || facts.state !== 'BACKOFF', 'nothing waits in BACKOFF for ever', key);
-      const expected = facts.state === 'RUNNING' ? [facts.pid] : [];
-      if (facts.state === 'UNKNOWN') continue;
-      check(
-        String(pids) === String(expected),
-        'at rest the view is the truth',
-        () => `${key} is ${facts.state} with pid ${facts.pid}, alive are [${pids.join()}]`,
-      );
-    }
-    for (const child of this.#spawner.children.values()) {
-      check(child.end === undefined, 'every exit is acknowledged', nameKey(child.name));
-      check(seen.has(child.pid), 'no living child is forgotten', nameKey(child.name));
-    }
-  }
-
-  #onConfig(groups: readonly GroupSpec[]): void {
-    const wanted = new Set<string>();
-    for (const group of groups) {
-      for (const { name } of group.processes)
-        wanted.add(nameKey({ group: group.name, process: name }));
-    }
-    for (const [key, model] of this.#models) {
-      if (wanted.has(key)) continue;
-      model.retiring = true;
-      model.owedStartAtMs = undefined;
-      model.stopReasons += 1;
-    }
-    for (const group of groups) this.#learnGroup(group);
-    for (const { name, child } of this.#adopting) {
-      if (child.kind === 'none' || this.#models.has(nameKey(name))) continue;
-      this.#learnProcess(name, STRAY, 999);
-      const model = this.#models.get(nameKey(name));
-      if (model !== undefined) {
-        model.retiring = true;
-        model.stopReasons += 1;
-      }
-    }
-    for (const { name, child, previous } of this.#adopting) {
-      const model = this.#models.get(nameKey(name));
-      if (model === undefined) continue;
-      if (child.kind === 'alive' || child.kind === 'ended') model.startedAtMs = child.startedAtMs;
-      else model.startedAtMs = previous?.lastStartAtMs ?? 0;
-      if (previous?.state === 'STOPPING') model.stopReasons += 1;
-      if (previous?.state === 'BACKOFF' && child.kind === 'none') {
-        const { lastStartAtMs = 0, lastStopAtMs = 0, attempts } = previous;
-        model.owedStartAtMs = Math.max(lastStartAtMs, lastStopAtMs) + attempts * 1000;
-      }
-      const comesBack = ['STARTING', 'BACKOFF', 'EXITED'];
-      const isOld = previous !== undefined || child.kind !== 'none';
-      if (isOld && !comesBack.includes(previous?.state ?? '')) model.startReasons = 0;
-      if (isOld && comesBack.includes(previous?.state ?? '')) model.startReasons = 1;
-    }
-    this.#adopting = [];
-  }
-
-  #learnGroup(group: GroupSpec): void {
-    for (const { name, policy } of group.processes) {
-      this.#learnProcess({ group: group.name, process: name }, policy, group.priority);
-    }
-  }
-
-  #learnProcess(name: NameSpec, policy: ProcessPolicy, priority: number): void {
-    const known = this.#models.get(nameKey(name));
-    if (known !== undefined) {
-      // Back before it was gone: it may start again.
-      if (known.retiring && policy.autostart) known.startReasons += 1;
-      Object.assign(known, { policy, priority, retiring: false });
-      return;
-    }
-    this.#models.set(nameKey(name), {
-      name,
-      policy,
-      priority,
-      state: 'STOPPED',
-      attempts: 0,
-      retiring: false,
-      listed: false,
-      startReasons: policy.autostart && !this.#isShutdown ? 1 : 0,
-      stopReasons: 0,
-      owedStartAtMs: undefined,
-      fastEnds: 0,
-      startedAtMs: 0,
-      killAtMs: undefined,
-    });
-  }
-
-  #hasGroup(name: string): boolean {
-    return [...this.#models.values()].some((model) => model.name.group === name);
+    checkAtRest(engine.snapshot(), this.#spawner, isShutdown);
   }
 
   #onChange(change: Change, input: EngineInput, rest: readonly Effect[], nowMs: number): void {
     if (change.kind === 'group-removed') {
-      for (const model of [...this.#models.values()]) {
-        if (model.name.group === change.group) this.#forget(model);
+      for (const model of [...this.#models.byKey.values()]) {
+        if (model.name.group === change.group) this.#models.forget(model);
       }
       return;
     }
-    if (change.kind !== 'process') return this.#onRows(change.group, change.rows);
-    const model = this.#model(change.facts.name);
+    if (change.kind !== 'process') return this.#models.rows(change.group, change.rows);
+    const model = this.#models.get(change.facts.name);
     const key = `${nameKey(model.name)} ${change.from} to ${change.to}`;
     check(change.from === model.state, 'a change begins where the last one ended', key);
     check(TRANSITIONS[change.from].includes(change.to), 'every change is in the table', key);
@@ -266,29 +140,6 @@ export class Watch {
     this.#entered.set(nameKey(model.name), [...entered, change.to]);
     this.#onState(model, change, input, rest, nowMs);
     check(change.facts.attempts === model.attempts, 'failed starts are counted', key);
-  }
-
-  /** The rows of a whole group: where the processes stand that nobody has told of yet, and which are gone. */
-  #onRows(group: string, rows: readonly ProcessFacts[]): void {
-    const byName = new Map(rows.map((row) => [row.name.process, row]));
-    for (const model of [...this.#models.values()]) {
-      if (model.name.group !== group) continue;
-      const row = byName.get(model.name.process);
-      if (row !== undefined) model.priority = row.groupPriority;
-      if (row === undefined) {
-        if (model.listed) this.#forget(model);
-      } else if (!model.listed) {
-        model.listed = true;
-        model.state = row.state;
-        model.attempts = row.attempts;
-      }
-    }
-  }
-
-  #forget(model: Model): void {
-    const key = nameKey(model.name);
-    check(this.#spawner.alive(model.name).length === 0, 'nothing alive is forgotten', key);
-    this.#models.delete(key);
   }
 
   #onState(
@@ -393,7 +244,7 @@ export class Watch {
   /** During a shutdown a tier is touched only when those above are down. */
   #checkTiers(model: Model): void {
     if (!this.#isShutdown || model.stopReasons > 0) return;
-    for (const other of this.#models.values()) {
+    for (const other of this.#models.byKey.values()) {
       const isUp = ['STARTING', 'RUNNING', 'STOPPING'].includes(other.state);
       check(
         !isUp || other.priority <= model.priority,
@@ -405,7 +256,7 @@ export class Watch {
 
   #onSpawn(name: NameSpec, spawn: number, nowMs: number): void {
     this.counts.spawns += 1;
-    const model = this.#model(name);
+    const model = this.#models.get(name);
     const key = `${nameKey(name)} (spawn ${spawn}, ${model.state})`;
     check(spawn > this.#lastSpawn, 'spawn numbers grow', key);
     this.#lastSpawn = spawn;
@@ -426,7 +277,7 @@ export class Watch {
   }
 
   #onSignal(effect: Effect & { kind: 'signal' }, input: EngineInput, nowMs: number): void {
-    const model = this.#model(effect.name);
+    const model = this.#models.get(effect.name);
     const key = nameKey(effect.name);
     if (input.kind === 'signal') {
       check(effect.target === 'process', 'plain signals go to the process', key);
@@ -445,15 +296,14 @@ export class Watch {
     const open = this.#open.get(request);
     check(open !== undefined, 'one reply for each request', `${request} ${outcome}`);
     this.#open.delete(request);
-    this.#answered.add(request);
     check(
       (outcome === 'ok') === (fault === undefined),
       'a fault goes with what is not ok',
       outcome,
     );
-    const { input } = open;
+    const input = open;
     if (!('name' in input) || !('until' in input)) return;
-    const model = this.#models.get(nameKey(input.name));
+    const model = this.#models.byKey.get(nameKey(input.name));
     if (model === undefined) return;
     const key = `${input.kind} ${nameKey(model.name)}: ${outcome} ${fault ?? ''}`;
     const entered = this.#entered.get(nameKey(model.name)) ?? [];
@@ -488,7 +338,7 @@ export class Watch {
   #onShutdownComplete(): void {
     this.#completions += 1;
     check(this.#isShutdown && this.#completions === 1, 'a shutdown is complete once', '');
-    for (const model of this.#models.values()) {
+    for (const model of this.#models.byKey.values()) {
       if (model.state === 'UNKNOWN') continue;
       const isDown = ['STOPPED', 'EXITED', 'FATAL'].includes(model.state);
       check(isDown, 'complete means that all is down', `${nameKey(model.name)} ${model.state}`);
@@ -502,7 +352,7 @@ export class Watch {
       const stops = [...this.#entered.values()].some((states) => states.includes('STOPPING'));
       check(dueMs > nowMs || stops, 'a deadline that was met is over', `${dueMs} at ${nowMs}`);
     }
-    for (const model of this.#models.values()) {
+    for (const model of this.#models.byKey.values()) {
       const key = `${nameKey(model.name)} ${model.state}`;
       const status = engine.status(model.name);
       if (status === undefined) continue;
@@ -524,27 +374,7 @@ export class Watch {
       }
     }
   }
-
-  #model(name: NameSpec): Model {
-    const model = this.#models.get(nameKey(name));
-    check(model !== undefined, 'nothing happens to what is not configured', nameKey(name));
-    return model;
-  }
 }
-
-const STRAY: ProcessPolicy = {
-  program: '',
-  priority: 999,
-  autostart: false,
-  autorestart: 'never',
-  startMs: 1000,
-  startRetries: 0,
-  exitCodes: [0],
-  stopSignal: { number: 15, name: 'SIGTERM' },
-  stopWaitMs: 10_000,
-  stopAsGroup: false,
-  killAsGroup: true,
-};
 
 /** The next state that these effects tell of a process. */
 function nextOf(effects: readonly Effect[], name: NameSpec): ProcessState | undefined {
@@ -553,12 +383,4 @@ function nextOf(effects: readonly Effect[], name: NameSpec): ProcessState | unde
     if (same(effect.change.facts.name, name)) return effect.change.to;
   }
   return undefined;
-}
-
-function same(a: NameSpec, b: NameSpec): boolean {
-  return a.group === b.group && a.process === b.process;
-}
-
-function check(holds: boolean, rule: string, what: string | (() => string)): asserts holds {
-  if (!holds) throw new Error(`${rule}: ${typeof what === 'string' ? what : what()}`);
 }

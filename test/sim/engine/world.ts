@@ -84,7 +84,7 @@ export class World {
     this.#inputs += 1;
     if (this.#inputs > INPUTS_MAX) throw new Error(`more than ${INPUTS_MAX} inputs: a loop`);
     const { nowMs } = this.#timeline;
-    this.#watch.input(input, nowMs);
+    this.#watch.input(input);
     const effects = this.#engine.handle(input, nowMs);
     this.#watch.effects(input, effects, nowMs, this.#engine);
     for (const effect of effects) this.#perform(effect);

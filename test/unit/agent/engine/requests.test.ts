@@ -1,7 +1,7 @@
 // What those who ask for something get to hear, and in which order requests on one process are carried out.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { code, Driver, driveOne, group, killed, SIGHUP } from '../../../support/engine.js';
+import { code, Driver, driveOne, group, killed } from '../../../support/engine.js';
 
 const off = { autostart: false };
 
@@ -296,89 +296,6 @@ describe('a restart', () => {
     assert.equal(app.state(), 'STOPPING');
     app.exited().up();
     assert.equal(app.result(restart), 'ok');
-  });
-});
-
-describe('a signal', () => {
-  test('goes to the process and is answered by its outcome', () => {
-    const app = driveOne({ stopAsGroup: true }).up();
-    const request = app.signal('app', SIGHUP);
-    assert.deepEqual(app.signals(), ['app SIGHUP process']);
-    assert.equal(app.logs().at(-1), 'debug: sending app (pid 100) sig SIGHUP');
-    assert.equal(app.result(request), '');
-    app.outcome('delivered');
-    assert.equal(app.result(request), 'ok');
-    assert.equal(app.state(), 'RUNNING');
-  });
-
-  test('to what has just gone counts as delivered', () => {
-    const app = driveOne().up();
-    const request = app.signal();
-    app.outcome('gone');
-    assert.equal(app.result(request), 'ok');
-    assert.equal(
-      app.logs().at(-1),
-      'debug: unable to signal app (pid 100), it probably just now exited on its own: ' +
-        '[Errno 3] No such process',
-    );
-  });
-
-  test('that cannot be delivered fails and makes the process UNKNOWN', () => {
-    const app = driveOne().up();
-    const request = app.signal();
-    app.outcome({ error: 'EPERM' });
-    assert.equal(app.result(request), 'failed FAILED');
-    assert.equal(app.state(), 'UNKNOWN');
-    assert.ok(app.logs().includes('critical: unknown problem sending sig app (100):EPERM'));
-    app.exited('app', code(0));
-    assert.equal(app.state(), 'EXITED');
-  });
-
-  test('to what does not run is NOT_RUNNING', () => {
-    const app = driveOne(off);
-    assert.equal(app.result(app.signal()), 'failed NOT_RUNNING');
-    assert.equal(
-      app.logs().at(-1),
-      "debug: attempted to send app sig SIGHUP but it wasn't running",
-    );
-  });
-
-  test('before the pid is known is NOT_RUNNING', () => {
-    assert.equal(driveOne().result(1), '');
-    const app = driveOne();
-    assert.equal(app.result(app.signal()), 'failed NOT_RUNNING');
-  });
-
-  test('does not wait for a stop that is under way', () => {
-    const app = driveOne().up();
-    app.request('stop');
-    app.signal();
-    assert.deepEqual(app.signals(), ['app SIGTERM process', 'app SIGHUP process']);
-  });
-
-  test('on a spawn that is over is a conflict', () => {
-    const app = driveOne().up();
-    const name = { group: 'app', process: 'app' };
-    const head = { kind: 'signal' as const, name, cause: '', signal: SIGHUP };
-    app.feed({ ...head, request: 50, ifSpawn: 7 });
-    assert.equal(app.result(50), 'conflict FAILED');
-    app.feed({ ...head, request: 51, ifSpawn: 1 });
-    assert.equal(app.signals().length, 1);
-  });
-
-  test('is refused when 256 are on their way', () => {
-    const app = driveOne().up();
-    for (let i = 0; i < 256; i++) app.signal();
-    const last = app.signal();
-    assert.equal(app.result(last), 'busy FAILED');
-    app.outcome('delivered');
-    assert.equal(app.result(app.signal()), '');
-  });
-
-  test('that was never sent has no outcome', () => {
-    const app = driveOne().up();
-    app.feed({ kind: 'signal-outcome', token: 99, outcome: 'delivered' });
-    assert.match(app.logs().at(-1) ?? '', /^error: .*signal 99/);
   });
 });
 
