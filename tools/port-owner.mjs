@@ -2,7 +2,9 @@
 import { readFile, readdir, readlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 
-/** Undefined when 127.0.0.1:port can be listened on; else who has it, e.g. `node (pid 4711)`. */
+const COMMAND_CHARS_MAX = 120;
+
+/** Undefined when 127.0.0.1:port can be listened on; else who has it, e.g. `pid 4711 (redis-server *:9500)`. */
 export async function portOwner(port) {
   const isFree = await new Promise((resolve) => {
     const server = createServer();
@@ -31,8 +33,8 @@ async function findListener(port) {
       const target = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => '');
       const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
       if (!inodes.has(inode)) continue;
-      const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '?\n');
-      return `${name.trim()} (pid ${pid})`;
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      return `pid ${pid} (${command.replaceAll('\0', ' ').trim().slice(0, COMMAND_CHARS_MAX)})`;
     }
   }
   return undefined;

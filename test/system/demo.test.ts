@@ -1,11 +1,12 @@
 // The first command of the README, as a newcomer runs it: the fleet comes up, answers, and leaves nothing behind.
-// The demo's ports and folder are fixed, so a demo that runs already is left alone and the test skipped by name.
+// The demo's ports and folder are fixed, so while a demo runs the test is skipped by name.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { listMarked } from '../../tools/marked.mjs';
+import { portOwner } from '../../tools/port-owner.mjs';
 import { missingReason, needs } from '../support/need.js';
 import { ROOT } from '../support/sources.js';
 import { until } from '../support/wait.js';
@@ -13,8 +14,10 @@ import { until } from '../support/wait.js';
 const DEMO_DIR = join(ROOT, '.demo');
 const CTL = [join(ROOT, 'dist/bin/ctl'), '-C', join(DEMO_DIR, 'ctl.conf')] as const;
 
-const isRunning = (await listMarked(DEMO_DIR)).length > 0;
-const skip = needs('nats-server') || (isRunning && missingReason('the demo is running'));
+const owner = await portOwner(9500);
+const skip =
+  needs('nats-server') ||
+  (owner !== undefined && missingReason(`port 9500, a demo's, is taken by ${owner}`));
 
 interface Outcome {
   readonly code: number;
