@@ -27,6 +27,8 @@ interface Segment {
   readonly id: number;
   readonly path: string;
   bytes: number;
+  /** Its end could not be repaired. */
+  isBroken: boolean;
 }
 
 const SUFFIX = '.spool';
@@ -55,7 +57,7 @@ export class Segments {
       .filter((id) => Number.isSafeInteger(id) && id > 0)
       .sort((a, b) => a - b);
     for (const id of ids) {
-      const segment = { id, path: this.#path(id), bytes: 0 };
+      const segment = { id, path: this.#path(id), bytes: 0, isBroken: false };
       const buffer = readFileSync(segment.path);
       let offset = 0;
       for (;;) {
@@ -99,10 +101,11 @@ export class Segments {
   append(record: SpoolRecord): { readonly segment: number; readonly fresh: boolean } {
     const bytes = encodeRecord(record);
     const last = this.#segments.at(-1);
-    const fits = last !== undefined && last.bytes + bytes.length <= this.#segmentBytesMax;
-    const fresh = !fits || this.#fd === undefined;
+    const isOpen = last !== undefined && !last.isBroken;
+    const fresh = !isOpen || last.bytes + bytes.length > this.#segmentBytesMax;
     const segment = fresh ? this.#roll() : last;
-    const fd = this.#fd as number;
+    // An earlier life's last segment is written on.
+    const fd = (this.#fd ??= openSync(segment.path, 'r+'));
     try {
       let written = 0;
       while (written < bytes.length) {
@@ -122,7 +125,7 @@ export class Segments {
     const fd = openSync(path, 'wx', 0o600);
     this.#closeWriter();
     this.#fd = fd;
-    const segment = { id, path, bytes: 0 };
+    const segment = { id, path, bytes: 0, isBroken: false };
     this.#segments.push(segment);
     return segment;
   }
@@ -132,7 +135,7 @@ export class Segments {
     try {
       ftruncateSync(fd, segment.bytes);
     } catch {
-      this.#closeWriter();
+      segment.isBroken = true;
     }
   }
 

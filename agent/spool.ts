@@ -117,7 +117,8 @@ export class Spool implements EventStore {
   }
 
   #learn(record: SpoolRecord, segment: number): void {
-    const facts = this.#facts.get(segment) ?? { runs: new Map(), ackedAtMs: undefined };
+    const known = this.#facts.get(segment);
+    const facts: SegmentFacts = known ?? { runs: new Map(), ackedAtMs: undefined };
     this.#facts.set(segment, facts);
     switch (record.kind) {
       case 'event': {
@@ -160,7 +161,7 @@ export class Spool implements EventStore {
     if (fresh) {
       // So that the acknowledgement outlives the segment it was written to.
       segments.append({ kind: 'ack', ...this.#acked, streamSeq: 0 });
-      this.#reclaim();
+      this.#reclaim(this.#limits.bytesMax);
     }
     this.#unsynced += 1;
     if (this.#unsynced >= this.#limits.syncRecords) this.#sync();
@@ -210,8 +211,8 @@ export class Spool implements EventStore {
     this.#note({ kind: 'lost', ...run });
   }
 
-  /** Frees space: what is acknowledged and old enough, then, over the bound, whatever is oldest. */
-  #reclaim(): void {
+  /** Frees space: what is acknowledged and old enough, then, beyond `bytesMax`, whatever is oldest. */
+  #reclaim(bytesMax: number): void {
     const segments = this.#segments as Segments;
     let hasDropped = false;
     for (;;) {
@@ -221,7 +222,7 @@ export class Spool implements EventStore {
       const isRetained =
         facts?.ackedAtMs === undefined ||
         this.#clock.nowMs() - facts.ackedAtMs < this.#limits.retainAckedMs;
-      if (isRetained && segments.bytes <= this.#limits.bytesMax) break;
+      if (isRetained && segments.bytes <= bytesMax) break;
       segments.dropOldest();
       hasDropped = true;
       this.#facts.delete(oldest);
@@ -342,6 +343,16 @@ export class Spool implements EventStore {
     this.#losses.forgetUpTo(this.#acked);
     this.#note({ kind: 'ack', ...open.last, streamSeq });
     for (const facts of this.#facts.values()) this.#noteAcked(facts);
+    this.#tryReclaim();
+  }
+
+  #tryReclaim(): void {
+    if (this.#segments === undefined || this.#problem !== '') return;
+    try {
+      this.#reclaim(Infinity);
+    } catch (error) {
+      this.#refused(error as Error);
+    }
   }
 
   rewind(): number {

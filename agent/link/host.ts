@@ -40,8 +40,13 @@ export function checkCertificate(files: TlsFiles, host: string, wallMs: number):
   );
 }
 
+/** How grpc-js says that nobody listens, around the reason that an operator wants. */
+const NO_CONNECTION =
+  /^No connection established\. Last error: (?:Error: )?(.*?)\.? Resolution note:.*$/s;
+
 /** An error as one line for the activity log. */
 export function oneLine(error: unknown): string {
-  if (error instanceof FleetError && error.hint !== '') return `${error.message} (${error.hint})`;
-  return error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  const message = text.replace(NO_CONNECTION, 'cannot be reached: $1').replaceAll('\n', ' ');
+  return error instanceof FleetError && error.hint !== '' ? `${message} (${error.hint})` : message;
 }

@@ -13,6 +13,7 @@ import type {
 } from '../../proto/gen/fleetvisor/v1/session.js';
 import type { Clock } from '../../common/clock.js';
 import { digestRows } from '../../common/digest.js';
+import { FleetError } from '../../common/errors.js';
 import type { Random } from '../../common/random.js';
 import type { FleetEvent, ProcessRow } from '../../common/rows.js';
 import { actionFromWire, eventToWire, outcomeToWire, rowToWire } from '../../common/wire.js';
@@ -60,6 +61,8 @@ export class Session {
   readonly #timers = new Map<'accept' | 'beat' | 'digest', () => void>();
   #unsubscribe: (() => void) | undefined;
   #heartbeatMs = 0;
+  /** Why we ended it. */
+  #givenUp: FleetError | undefined;
 
   constructor(options: SessionOptions, peer: ControllerPeer) {
     this.#options = options;
@@ -74,7 +77,7 @@ export class Session {
     const { register } = this.#options;
     let rejected: Rejected | undefined;
     this.#out.put({ body: { $case: 'register', value: register() } });
-    this.#after('accept', ACCEPT_MS, () => this.#stream.cancel());
+    this.#after('accept', ACCEPT_MS, () => this.#giveUp('no answer to the registration'));
     try {
       for await (const message of this.#stream.incoming) {
         const stallMs = this.#watch.observe(this.#options.clock.nowMs());
@@ -84,13 +87,19 @@ export class Session {
         } else this.#handle(message.body, stallMs);
       }
     } catch (error) {
-      if (rejected === undefined) throw error;
+      if (rejected === undefined && this.#givenUp === undefined) throw error;
     } finally {
       this.#unsubscribe?.();
       this.#transfers.closeAll();
       for (const cancel of this.#timers.values()) cancel();
     }
+    if (this.#givenUp !== undefined) throw this.#givenUp;
     return rejected;
+  }
+
+  #giveUp(reason: string): void {
+    this.#givenUp = new FleetError('TIMEOUT', reason);
+    this.#stream.cancel();
   }
 
   #after(what: 'accept' | 'beat' | 'digest', delayMs: number, callback: () => void): void {
@@ -128,6 +137,12 @@ export class Session {
   #accepted(accepted: Accepted): void {
     if (this.#heartbeatMs > 0) return;
     this.#timers.get('accept')?.();
+    if (accepted.protocol !== PROTOCOL) {
+      this.#giveUp(
+        `it speaks protocol ${accepted.protocol}, this agent ${PROTOCOL}; upgrade the agent`,
+      );
+      return;
+    }
     this.#heartbeatMs = Math.max(100, accepted.heartbeatMs);
     for (const message of this.#snapshot('')) this.#out.put(message);
     this.#unsubscribe = this.#options.outbox.onEvent((event) => this.#event(event));
