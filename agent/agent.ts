@@ -17,6 +17,7 @@ import { nameOf, type LaunchWorld } from './launch.js';
 import { openServers } from './local/server.js';
 import type { FileActivityLog } from './logs/activity.js';
 import { clearAutoLogs, LogFiles } from './logs/files.js';
+import type { Syslog } from './logs/syslog.js';
 import { ProcessMemory, type Remembered } from './memory.js';
 import type { AgentState } from './state.js';
 import { stopStrangers } from './strangers.js';
@@ -28,6 +29,7 @@ export interface AgentOptions {
   /** Opened and locked; released by `stop`, and when the start fails. */
   readonly state: AgentState;
   readonly log: FileActivityLog;
+  readonly syslog: Syslog;
   readonly clock: Clock;
   readonly random: Random;
   readonly world: LaunchWorld;
@@ -95,9 +97,13 @@ async function start(options: AgentOptions, ends: (() => void | Promise<void>)[]
     onNotice: (notice) => present.core?.notice(notice),
     onLost: (lives) =>
       lives ? present.core?.children.close() : present.core?.children.forgetKeeper(),
-    onBack: (children) => present.core?.keeperBack(children),
+    onBack: (children) => {
+      present.core?.keeperBack(children);
+      void connectSyslog(options, keeper);
+    },
   });
   const records = await keeper.open();
+  await connectSyslog(options, keeper);
   ends.push(() => keeper.close());
 
   const memory = new ProcessMemory(state.dir, state.bootId, (text) => log.log('warn', text));
@@ -115,6 +121,8 @@ async function start(options: AgentOptions, ends: (() => void | Promise<void>)[]
     state,
     memory,
     logs,
+    syslog: options.syslog,
+    stripAnsi: daemon.stripAnsi,
     world: options.world,
     spawner: () => keeper.spawner(),
     firstSpawn: Math.max(state.firstSpawn, keeper.lastSpawn + 1),
@@ -166,6 +174,24 @@ async function start(options: AgentOptions, ends: (() => void | Promise<void>)[]
     stop: () => (stopping ??= stop()),
   };
 }
+
+/** Opens the way to syslog where something is to be logged there. A machine without syslog is no reason to stop. */
+async function connectSyslog(
+  { config, log, syslog }: AgentOptions,
+  keeper: KeeperConnection,
+): Promise<void> {
+  const streams = config.groups.flatMap((group) =>
+    group.processes.flatMap((process) => [process.stdout, process.stderr]),
+  );
+  if (config.daemon.logfile.kind !== 'syslog' && !streams.some((stream) => stream.syslog)) return;
+  try {
+    syslog.connect(await keeper.openDatagrams('syslog', SYSLOG_SOCKET));
+  } catch (error) {
+    log.log('error', `could not reach syslog at ${SYSLOG_SOCKET}: ${(error as Error).message}`);
+  }
+}
+
+const SYSLOG_SOCKET = '/dev/log';
 
 /** The link to the fleet, or undefined with the reason logged: supervision goes on without it (spec fleet D4). */
 async function openFleet(options: AgentOptions): Promise<FleetLink | undefined> {

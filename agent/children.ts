@@ -7,7 +7,9 @@ import type { ActivityLog } from './logs/activity.js';
 import { Capture, StdinWriter, type ByteSink } from './logs/capture.js';
 import type { LogFiles } from './logs/files.js';
 import type { ChildRecord, Spawner } from './spawner.js';
+import { stripAnsi } from './logs/ansi.js';
 import { appendSpill } from './logs/spill.js';
+import type { Syslog } from './logs/syslog.js';
 
 /** Ended children of one process whose descendants still hold a pipe; the oldest is let go beyond this. */
 const LINGERING_MAX = 4;
@@ -24,6 +26,10 @@ interface Child {
 export interface ChildrenOptions {
   readonly logs: LogFiles;
   readonly log: ActivityLog;
+  readonly syslog: Syslog;
+  readonly stripAnsi: boolean;
+  /** Whether a stream goes to syslog too. */
+  readonly wantsSyslog: (name: NameSpec, channel: LogChannel) => boolean;
   /** Tells the keeper that nothing of an ended child is needed any more. */
   readonly spawner: () => Spawner;
 }
@@ -141,17 +147,20 @@ export class Children {
     this.#lingering.clear();
   }
 
+  /** Where a stream's bytes go: its file first, then syslog and, at level debug, the activity log. */
   #sink(name: NameSpec, channel: LogChannel): ByteSink {
-    const { log, logs } = this.#options;
+    const { log, logs, syslog, stripAnsi: strips } = this.#options;
     const file = logs.get(name)?.[channel];
-    if (!log.wants('debug'))
-      return file === undefined ? () => undefined : (data) => file.append(data);
-    return (data) => {
+    const toSyslog = this.#options.wantsSyslog(name, channel);
+    const copies = log.wants('debug');
+    return (raw) => {
+      const data = strips ? stripAnsi(raw) : raw;
       file?.append(data);
-      log.log(
-        'debug',
-        `'${name.process}' ${channel} output:\n${Buffer.from(data).toString('utf8')}`,
-      );
+      if (!toSyslog && !copies) return;
+      const text = Buffer.from(data).toString('utf8');
+      if (toSyslog)
+        syslog.write(`${name.process} ${text.trimEnd().replaceAll('\n', `\n${name.process} `)}`);
+      if (copies) log.log('debug', `'${name.process}' ${channel} output:\n${text}`);
     };
   }
 

@@ -4,6 +4,7 @@ import type { Clock } from '../common/clock.js';
 import type { KeeperClient } from './keeper/client.js';
 import { startKeeper, type KeeperPaths } from './keeper/start.js';
 import type { ActivityLog } from './logs/activity.js';
+import type { SendDatagram } from './logs/syslog.js';
 import type { ChildRecord, SpawnNotice, Spawner } from './spawner.js';
 
 export interface KeeperConnectionOptions {
@@ -60,6 +61,15 @@ export class KeeperConnection {
   /** Calls on a broken line fail by themselves (EIO). */
   spawner(): Spawner {
     return this.#present();
+  }
+
+  /** Opens a way for datagrams to a unix socket, under a name of ours. Rejects with a KeeperError. */
+  async openDatagrams(name: string, path: string): Promise<SendDatagram> {
+    const client = this.#present();
+    // An earlier life may have left its own behind.
+    await client.closeSocket(name).catch(() => undefined);
+    await client.openDatagram(name, path, false);
+    return (data) => client.sendDatagram(name, data);
   }
 
   /** Ends the keeper, which must have no live children; false: it would not. */

@@ -24,6 +24,7 @@ import { resolveLimits } from './limits.js';
 import { ServerOpenError } from './local/server.js';
 import { FileActivityLog } from './logs/activity.js';
 import { LogFile } from './logs/rotate.js';
+import { Syslog } from './logs/syslog.js';
 import { parseOptions, usage, type AgentOptions } from './options.js';
 import { dropPrivileges } from './privileges.js';
 import { openState, StateLockedError, type AgentState } from './state.js';
@@ -47,6 +48,8 @@ class Refusal extends Error {
 }
 
 const program = process.argv[1] ?? 'fleetvisor-agent';
+/** Later lives may run without the rights of the first; their places on disk stay the same. */
+const startedAsRoot = process.getuid?.() === 0;
 
 function refuse(text: string): Refusal {
   return new Refusal(`Error: ${text}\nFor help, use ${program} -h\n`, EXIT_REFUSED);
@@ -176,7 +179,7 @@ async function live(
     stateDir: config.fleet?.stateDir,
     env,
     owner: daemon.user,
-    isRoot: process.getuid?.() === 0,
+    isRoot: startedAsRoot,
     wallMs: () => systemClock.wallMs(),
     random: systemRandom,
     warn: (text) => early.push(text),
@@ -187,7 +190,8 @@ async function live(
     state.release();
     throw refuse(dropped.ok ? (limits.ok ? '' : limits.text) : dropped.text);
   }
-  const log = openLog(config, report, state);
+  const syslog = new Syslog();
+  const log = openLog(config, report, state, syslog);
   if (dropped.level !== undefined) log.log(dropped.level, dropped.text);
   for (const text of [...early, ...config.warnings]) log.log('warn', text);
   for (const text of [...config.infos, ...limits.infos]) log.log('info', text);
@@ -211,6 +215,7 @@ async function live(
       config,
       state,
       log,
+      syslog,
       clock: systemClock,
       random: systemRandom,
       onShutdownRequest: () => finish(undefined),
@@ -252,7 +257,12 @@ function becomeDaemon({ daemon }: AgentConfig, log: FileActivityLog): void {
   }
 }
 
-function openLog({ daemon }: AgentConfig, report: Report, state: AgentState): FileActivityLog {
+function openLog(
+  { daemon }: AgentConfig,
+  report: Report,
+  state: AgentState,
+  syslog: Syslog,
+): FileActivityLog {
   const { logfile, logBytesMax, logBackups } = daemon;
   let file: LogFile | undefined;
   if (logfile.kind === 'file') {
@@ -273,6 +283,7 @@ function openLog({ daemon }: AgentConfig, report: Report, state: AgentState): Fi
   return new FileActivityLog({
     level: daemon.loglevel,
     file,
+    syslog: logfile.kind === 'syslog' ? syslog : undefined,
     stdout: !report.isDaemon && !daemon.silent,
     wallMs: () => systemClock.wallMs(),
   });

@@ -30,6 +30,7 @@ import { buildLaunch, checkCommand, childComplaint, nameOf, spawnFailureText } f
 import type { LaunchWorld } from './launch.js';
 import type { ActivityLog } from './logs/activity.js';
 import type { LogFiles, ProcessLogs } from './logs/files.js';
+import type { Syslog } from './logs/syslog.js';
 import { followLog } from './logs/tail.js';
 import { Loop } from './loop.js';
 import type { ProcessMemory } from './memory.js';
@@ -48,6 +49,8 @@ export interface SupervisionOptions {
   readonly state: AgentState;
   readonly memory: ProcessMemory;
   readonly logs: LogFiles;
+  readonly syslog: Syslog;
+  readonly stripAnsi: boolean;
   readonly world: LaunchWorld;
   /** The keeper's connection of the moment. */
   readonly spawner: () => Spawner;
@@ -81,7 +84,10 @@ export class Supervision implements AgentCore {
     this.identifier = options.identifier;
     this.version = options.version;
     this.configHash = options.configHash;
-    this.children = new Children(options);
+    this.children = new Children({
+      ...options,
+      wantsSyslog: (name, channel) => this.config(name)?.[channel].syslog ?? false,
+    });
     this.#rows = new RowBook(options.clock);
     this.#engine = new Engine(options.firstSpawn);
     this.#loop = new Loop(

@@ -3,6 +3,7 @@
 import { writeSync } from 'node:fs';
 import type { LogLevel } from '../config/types.js';
 import type { LogFile } from './rotate.js';
+import type { Syslog } from './syslog.js';
 
 /** What everyone in the agent logs to. */
 export interface ActivityLog {
@@ -35,6 +36,8 @@ export interface ActivityLogOptions {
   readonly level: LogLevel;
   /** undefined: no file (its opening failed, or syslog). */
   readonly file: LogFile | undefined;
+  /** With `logfile=syslog`. */
+  readonly syslog: Syslog | undefined;
   /** Copies each line to stdout (foreground without `silent`). */
   readonly stdout: boolean;
   readonly wallMs: () => number;
@@ -61,7 +64,9 @@ export class FileActivityLog implements ActivityLog {
 
   log(level: LogLevel, text: string): void {
     if (!this.wants(level)) return;
-    const line = Buffer.from(`${formatActivity(level, text, this.#options.wallMs())}\n`, 'utf8');
+    const formatted = formatActivity(level, text, this.#options.wallMs());
+    this.#options.syslog?.write(formatted);
+    const line = Buffer.from(`${formatted}\n`, 'utf8');
     if (this.#options.file !== undefined && !this.#options.file.append(line)) this.lostLines += 1;
     if (!this.#stdout) return;
     try {
