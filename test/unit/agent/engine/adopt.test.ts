@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Adoption } from '../../../../agent/engine/types.js';
-import { code, Driver, group, killed, policy } from '../../../support/engine.js';
+import type { policy } from '../../../support/engine.js';
+import { code, Driver, group, killed } from '../../../support/engine.js';
 
 const app = { group: 'app', process: 'app' };
 
