@@ -233,6 +233,26 @@ test('a flooding log and a reader that stopped: one chunk and the transport fill
   transfer.close();
 });
 
+test('many logs whose readers stopped do not hold up the session beside them', async (context) => {
+  const { controller, core, startAgent } = await setUp(context);
+  await startAgent();
+  const session = await nextSession(controller, 1);
+  await session.say({ $case: 'accepted', value: accepted() });
+  for (let i = 0; i < 50; i++) {
+    const spec = { group: 'app', process: 'web', channel: Channel.STDOUT, bytes: 0, lines: 0 };
+    const kind = { $case: 'tail', value: { ...spec, follow: true } } as const;
+    await session.say({ $case: 'openTransfer', value: { transferId: `t${i}`, kind } });
+  }
+  await until('the transfers', () => controller.transfers.length === 50);
+  for (let i = 0; i < 50; i++) {
+    core.log.write(Buffer.alloc(100_000, 'x'));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  const beats = session.all('heartbeat').length;
+  await until('heartbeats', () => session.all('heartbeat').length > beats + 2);
+  for (const transfer of controller.transfers) transfer.close();
+});
+
 test('a certificate of another host is said plainly and no session is made', async (context) => {
   const { controller, startAgent, log } = await setUp(context);
   const link = await startAgent('db1');
