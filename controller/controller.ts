@@ -26,6 +26,7 @@ import { openHttp } from './http.js';
 import { KnownHosts } from './known-hosts.js';
 import { logReceiver } from './notify/log.js';
 import type { Receiver } from './notify/receiver.js';
+import type { Route } from './alerts/pipeline.js';
 import { webhookReceiver } from './notify/webhook.js';
 import type { Executor } from './ports.js';
 import { Rollouts } from './rollouts.js';
@@ -111,10 +112,11 @@ export async function startController(world: ControllerWorld, daemon: Daemon): P
   });
   const records = coordination;
   const rollouts = new Rollouts({ records, lease, executor, feed, clock, log, signal });
+  const receivers = receiversOf(config, clock, log);
   const alerts = new Alerting({
     ...{ fleet, feed, clock, random, log, signal, records, lease },
-    routes: routesOf(config),
-    receivers: receiversOf(config, clock, log),
+    routes: routesOf(config, receivers),
+    receivers,
     rolloutOf: (host, group, process) => rollouts.holderOf({ host, group, process }),
   });
 
@@ -208,7 +210,9 @@ function followBus(users: BusUsers, daemon: Daemon): void {
   begin().catch((error: unknown) => daemon.fail('the bus', error));
 }
 
+/** Without any `[receiver:NAME]` alerts go to the controller's own log. */
 function receiversOf(config: ControllerConfig, clock: Clock, log: Logger): Receiver[] {
+  if (config.receivers.length === 0) return [logReceiver('log', log)];
   return config.receivers.map((receiver) =>
     receiver.type === 'log'
       ? logReceiver(receiver.name, log)
@@ -216,13 +220,16 @@ function receiversOf(config: ControllerConfig, clock: Clock, log: Logger): Recei
   );
 }
 
-function routesOf(config: ControllerConfig): { receiver: string; matches: Matches }[] {
+/** Without any `[route:NAME]` every receiver gets every alert. */
+function routesOf(config: ControllerConfig, receivers: readonly Receiver[]): Route[] {
+  if (config.routes.length === 0) {
+    return receivers.map(({ name }) => ({ receiver: name, matches: () => true, continues: true }));
+  }
   return config.routes.map(({ match, receiver }) => ({
     receiver,
     matches: (labels) => matchLabels(match, labels),
   }));
 }
-type Matches = (labels: ReadonlyMap<string, string>) => boolean;
 
 function stackOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);

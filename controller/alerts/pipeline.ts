@@ -6,9 +6,10 @@ import { NoticeGroups, type GroupTimes, type Notice } from './groups.js';
 import { inhibitedBy } from './inhibit.js';
 import { HOST_RULES, PROCESS_RULES } from './rules.js';
 
-/** Which alerts go to which receiver; the first match wins unless it says to continue. */
+/** Which alerts go to which receiver; the first match ends the search unless it continues. */
 export interface Route {
   readonly receiver: string;
+  readonly continues?: boolean;
   matches(labels: ReadonlyMap<string, string>): boolean;
 }
 
@@ -122,8 +123,11 @@ export class AlertPipeline {
   }
 
   private deliver(alert: Alert, nowMs: number): void {
-    const route = this.routes.find((candidate) => candidate.matches(alert.labels));
-    if (route) this.groups.add(route.receiver, alert, nowMs);
+    for (const route of this.routes) {
+      if (!route.matches(alert.labels)) continue;
+      this.groups.add(route.receiver, alert, nowMs);
+      if (route.continues !== true) return;
+    }
   }
 
   private releaseHeld(nowMs: number): void {

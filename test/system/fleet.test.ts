@@ -140,7 +140,7 @@ describe('a fleet of three hosts', { skip }, () => {
     for (const state of wanted) {
       const line = await following.line(
         `${name} ${state}`,
-        (text) => text.includes(`"${state}"`) && text.includes('"cache"'),
+        (text) => text.includes(`"to":"${state}"`) && text.includes('"cache"'),
       );
       const event = JSON.parse(line) as JsonLine;
       assert.equal(event.kind, 'event');
@@ -225,8 +225,9 @@ describe('a fleet of three hosts', { skip }, () => {
     await fleet.controller.kill('SIGKILL');
     fleet.controller.start();
     await until('all hosts again', async () => {
-      const { code, stdout } = await fleet.ctl('--json', 'hosts');
-      return code === 0 && stdout.split('\n').filter((l) => l.includes('"up"')).length === 3;
+      const { stdout } = await fleet.ctl('--json', 'hosts');
+      const lines = stdout.split('\n').filter((line) => line.includes('"kind":"host"'));
+      return lines.filter((line) => line.includes('"state":"up"')).length === 3;
     });
     await allRunning();
     assert.deepEqual(await pids(), earlier);

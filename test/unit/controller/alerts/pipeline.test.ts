@@ -152,4 +152,20 @@ describe('alert pipeline', () => {
       ],
     );
   });
+
+  it('goes on to the next route where a route says so', () => {
+    const pipeline = new AlertPipeline(
+      [
+        { receiver: 'log', matches: () => true, continues: true },
+        { receiver: 'ops', matches: () => true },
+        { receiver: 'never', matches: () => true },
+      ],
+      () => undefined,
+    );
+    pipeline.observeProcess('web1', makeRow({ state: 'FATAL' }), 0);
+    assert.deepEqual(
+      run(pipeline, 20_000).map((notice) => notice.receiver),
+      ['log', 'ops'],
+    );
+  });
 });
