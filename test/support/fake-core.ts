@@ -16,13 +16,25 @@ import { makeRow } from './rows.js';
 
 /** A log that a test writes to; keeps everything, so that what a reader skipped can be counted. */
 export class FakeLog {
-  data = Buffer.alloc(0);
+  private store = Buffer.alloc(1024);
+  private length = 0;
   generation = 1;
   openFollowers = 0;
   private wakers = new Set<() => void>();
 
-  write(bytes: Buffer | string): void {
-    this.data = Buffer.concat([this.data, Buffer.from(bytes)]);
+  get data(): Buffer {
+    return this.store.subarray(0, this.length);
+  }
+
+  write(text: Buffer | string): void {
+    const bytes = Buffer.from(text);
+    if (this.length + bytes.length > this.store.length) {
+      const larger = Buffer.alloc(2 * (this.length + bytes.length));
+      this.store.copy(larger, 0, 0, this.length);
+      this.store = larger;
+    }
+    bytes.copy(this.store, this.length);
+    this.length += bytes.length;
     for (const wake of this.wakers) wake();
   }
 
