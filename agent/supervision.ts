@@ -3,7 +3,7 @@
 import type { Clock } from '../common/clock.js';
 import { formatNameSpec, nameKey, type NameSpec } from '../common/names.js';
 import type { ProcessRow } from '../common/rows.js';
-import type { ProcessState } from '../common/states.js';
+import { Announcer } from './announcer.js';
 import { Children } from './children.js';
 import type { GroupConfig, ProcessConfig } from './config/types.js';
 import type {
@@ -16,16 +16,9 @@ import type {
   LogStart,
 } from './core.js';
 import { Engine } from './engine/engine.js';
-import type {
-  Adoption,
-  Change,
-  Effect,
-  EngineInput,
-  GroupSpec,
-  ProcessFacts,
-  Reply,
-} from './engine/types.js';
+import type { Adoption, Change, Effect, EngineInput, GroupSpec, Reply } from './engine/types.js';
 import type { EventSink } from './events.js';
+import { toGroupSpec } from './group-spec.js';
 import { buildLaunch, checkCommand, childComplaint, nameOf, spawnFailureText } from './launch.js';
 import type { LaunchWorld } from './launch.js';
 import type { ActivityLog } from './logs/activity.js';
@@ -34,7 +27,6 @@ import type { Syslog } from './logs/syslog.js';
 import { followLog } from './logs/tail.js';
 import { Loop } from './loop.js';
 import type { ProcessMemory } from './memory.js';
-import { RowBook } from './rows.js';
 import { parseSignal, toExitStatus } from './signals.js';
 import type { ChildRecord, SpawnNotice, Spawner } from './spawner.js';
 import type { AgentState } from './state.js';
@@ -69,7 +61,7 @@ export class Supervision implements AgentCore {
   readonly #options: SupervisionOptions;
   readonly #engine: Engine;
   readonly #loop: Loop;
-  readonly #rows: RowBook;
+  readonly #announcer: Announcer;
   readonly #configs = new Map<string, ProcessConfig>();
   readonly #names = new Map<number, NameSpec>();
   readonly #waiting = new Map<number, (reply: Reply) => void>();
@@ -88,7 +80,7 @@ export class Supervision implements AgentCore {
       ...options,
       wantsSyslog: (name, channel) => this.config(name)?.[channel].syslog ?? false,
     });
-    this.#rows = new RowBook(options.clock);
+    this.#announcer = new Announcer(options.sink, options.memory, options.clock);
     this.#engine = new Engine(options.firstSpawn);
     this.#loop = new Loop(
       this.#engine,
@@ -111,11 +103,11 @@ export class Supervision implements AgentCore {
   }
 
   rows(): readonly ProcessRow[] {
-    return this.#rows.all();
+    return this.#announcer.rows();
   }
 
   row(name: NameSpec): ProcessRow | undefined {
-    return this.#rows.get(name);
+    return this.#announcer.row(name);
   }
 
   isStopping(): boolean {
@@ -145,11 +137,8 @@ export class Supervision implements AgentCore {
     for (const { name, child } of adopt)
       if (child.kind !== 'none') this.#names.set(child.spawn, name);
     this.#loop.push({ kind: 'apply-config', groups: groups.map(toGroupSpec), adopt });
-    for (const facts of this.#engine.snapshot()) {
-      // Adopted processes enter without an event of their own; their rows stand as of now.
-      if (this.#rows.get(facts.name) === undefined)
-        this.#rows.set(facts, this.#rows.build(facts), this.#options.sink.lastSeq());
-    }
+    // Adopted processes may enter without an event of their own; their rows stand as of now.
+    for (const facts of this.#engine.snapshot()) this.#announcer.refresh(facts);
   }
 
   /** A fact from the keeper. Children found at the start come through `apply` instead. */
@@ -375,98 +364,23 @@ export class Supervision implements AgentCore {
   }
 
   #emit(change: Change): void {
-    const { sink, memory, logs } = this.#options;
-    switch (change.kind) {
-      case 'process': {
-        this.#touched.delete(nameKey(change.facts.name));
-        this.#record(change.from, change.facts, change.expected);
-        memory.note(change.facts);
-        if (change.to === 'UNKNOWN') this.#onDoubt();
-        return;
-      }
-      case 'group-added':
-      case 'group-changed': {
-        this.#rows.removeGroup(change.group);
-        const built = change.rows.map((facts) => ({ facts, row: this.#rows.build(facts) }));
-        const event = sink.record({
-          type: change.kind === 'group-added' ? 'group.added' : 'group.changed',
-          class: 'P1',
-          group: change.group,
-          process: '',
-          cause: '',
-          body: { kind: 'group-added', group: change.group, rows: built.map(({ row }) => row) },
-        });
-        for (const { facts, row } of built) this.#rows.set(facts, row, event.seq);
-        return;
-      }
-      case 'group-removed': {
-        for (const row of this.#rows.all())
-          if (row.group === change.group) {
-            logs.remove({ group: row.group, process: row.process });
-            memory.remove(nameKey({ group: row.group, process: row.process }));
-          }
-        this.#rows.removeGroup(change.group);
-        sink.record({
-          type: 'group.removed',
-          class: 'P1',
-          group: change.group,
-          process: '',
-          cause: '',
-          body: { kind: 'group-removed', group: change.group },
-        });
-        return;
-      }
-    }
+    this.#forgetRemoved(change);
+    this.#announcer.announce(change);
+    if (change.kind === 'process' && change.to === 'UNKNOWN') this.#onDoubt();
   }
 
-  /** A pid became known without a change of state: its row shows it at once, the next event carries it. */
+  #forgetRemoved(change: Change): void {
+    if (change.kind !== 'group-removed') return;
+    for (const { group, process } of this.rows())
+      if (group === change.group) this.#options.logs.remove({ group, process });
+  }
+
+  /** A pid may have become known without a change of state. */
   #announceTouched(): void {
     for (const name of this.#touched.values()) {
       const facts = this.#engine.facts(name);
-      const row = this.row(name);
-      if (facts === undefined || row === undefined || facts.pid === row.pid) continue;
-      this.#rows.set(facts, this.#rows.build(facts), row.seq);
-      this.#options.memory.note(facts);
+      if (facts !== undefined) this.#announcer.refresh(facts);
     }
     this.#touched.clear();
   }
-
-  #record(from: ProcessState, facts: ProcessFacts, expected: boolean): void {
-    const row = this.#rows.build(facts);
-    const isGrave =
-      row.state === 'FATAL' || row.state === 'UNKNOWN' || (row.state === 'EXITED' && !expected);
-    const event = this.#options.sink.record({
-      type: 'process.state',
-      class: isGrave ? 'P0' : 'P1',
-      group: row.group,
-      process: row.process,
-      cause: row.cause,
-      body: { kind: 'process-changed', from, to: row.state, row, expected },
-    });
-    this.#rows.set(facts, row, event.seq);
-  }
-}
-
-function toGroupSpec(group: GroupConfig): GroupSpec {
-  return {
-    name: group.name,
-    priority: group.priority,
-    kind: group.kind,
-    processes: group.processes.map((config) => ({
-      name: config.name,
-      policy: {
-        program: config.program,
-        priority: config.priority,
-        autostart: config.autostart,
-        autorestart: config.autorestart,
-        startMs: config.startMs,
-        startRetries: config.startRetries,
-        exitCodes: config.exitCodes,
-        stopSignal: config.stopSignal,
-        stopWaitMs: config.stopWaitMs,
-        stopAsGroup: config.stopAsGroup,
-        killAsGroup: config.killAsGroup,
-      },
-    })),
-  };
 }

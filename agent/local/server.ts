@@ -8,7 +8,8 @@ import type { AgentConfig, ServerConfig, UnixServerConfig } from '../config/type
 import type { ActivityLog } from '../logs/activity.js';
 import { authorize, isForeignPage, isOpenToStrangers } from './auth.js';
 import { RpcFault } from './faults.js';
-import { accessOf, callMethod, type RpcContext } from './methods.js';
+import type { RpcContext } from './method.js';
+import { accessOf, callMethod } from './methods.js';
 
 /** A server that cannot be opened; `message` comes after `Error: `, the exit code is 2. */
 export class ServerOpenError extends Error {
