@@ -43,6 +43,12 @@ const KEEPALIVE_TIMEOUT_MS = 5_000;
 const CODE_KEY = 'fleetvisor-code';
 const HINT_KEY = 'fleetvisor-hint-bin';
 
+/**
+ * A reader that is stopped (Ctrl-Z, a terminal that is held) answers no pings and must find its stream when it goes
+ * on; agents that fall silent are noticed by their missing heartbeats instead.
+ */
+const SERVER_KEEPALIVE_TIMEOUT_MS = 600_000;
+
 const COMMON_OPTIONS: ChannelOptions = {
   'grpc.keepalive_time_ms': KEEPALIVE_MS,
   'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
@@ -405,7 +411,10 @@ export interface RpcServer {
 
 /** Listens. Throws FleetError CONFIG_INVALID when the address cannot be had. */
 export async function serve(options: ServeOptions): Promise<RpcServer> {
-  const server = new Server(COMMON_OPTIONS);
+  const server = new Server({
+    ...COMMON_OPTIONS,
+    'grpc.keepalive_timeout_ms': SERVER_KEEPALIVE_TIMEOUT_MS,
+  });
   for (const { definition, handlers } of options.services) server.addService(definition, handlers);
   const tls = new MutualTls(options.tls);
   const port = await new Promise<number>((resolve, reject) => {

@@ -135,6 +135,7 @@ export async function startController(world: ControllerWorld, daemon: Daemon): P
         handlers: sessionsService(handlersFor('host'), {
           ...{ agents, feed, clock, log, fleet, replica },
           processesMax: limits.processesPerHostMax,
+          silenceMs: () => feed.downMs(),
           busUrls: () => busSide.urls,
           onAdmitted: (host) => busSide.admit(host.name),
           onRegistered: (facts) => known.remember(facts),

@@ -169,6 +169,11 @@ export class Feed implements FleetFeed {
     return heartbeatMs(this.times, this.known.size);
   }
 
+  /** Silence after which a host is down, in a fleet of this size. */
+  downMs(): number {
+    return this.times.downMs * (this.heartbeatMs() / this.times.heartbeatMs);
+  }
+
   cursor(host: string): { readonly epoch: number; readonly seq: number } | undefined {
     return this.view.cursor(host);
   }

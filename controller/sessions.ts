@@ -34,6 +34,8 @@ export interface SessionsOptions {
   readonly replica: string;
   /** Processes of one host; a snapshot with more is refused with the session. */
   readonly processesMax: number;
+  /** A session without a message for this long is closed, milliseconds. */
+  readonly silenceMs: () => number;
   /** Bus addresses for agents; empty: no bus. */
   readonly busUrls: () => readonly string[];
   /** Settles before the host is told where the bus is; must neither reject nor take long. */
@@ -71,12 +73,18 @@ async function connect(
   const session = await admit(stream, context, register, options);
   if (session === undefined) return;
   const speaker = new Speaker(session, options);
+  const silence = new Silence(options, () => {
+    options.log.warn('session is silent, so it is closed', { host: session.facts.host });
+    stream.cancel();
+  });
   try {
     for (let next = await incoming.next(); next.done !== true; next = await incoming.next()) {
       if (!options.agents.isCurrent(session)) return;
+      silence.broken();
       speaker.hear(next.value);
     }
   } finally {
+    silence.end();
     options.agents.closed(session);
     options.log.info('session closed', { host: session.facts.host, address: context.address });
   }
@@ -141,6 +149,36 @@ async function admit(
     },
   });
   return session;
+}
+
+/** Notices a peer that no longer speaks though its connection looks alive. */
+class Silence {
+  private heardMs: number;
+  private cancelTimer: () => void = () => undefined;
+
+  constructor(
+    private readonly options: Pick<SessionsOptions, 'clock' | 'silenceMs'>,
+    private readonly onSilent: () => void,
+  ) {
+    this.heardMs = options.clock.nowMs();
+    this.arm();
+  }
+
+  broken(): void {
+    this.heardMs = this.options.clock.nowMs();
+  }
+
+  end(): void {
+    this.cancelTimer();
+  }
+
+  /** One timer for many messages: it looks again at the earliest instant that could matter. */
+  private arm(): void {
+    const { clock, silenceMs } = this.options;
+    const leftMs = this.heardMs + silenceMs() - clock.nowMs();
+    if (leftMs <= 0) this.onSilent();
+    else this.cancelTimer = clock.after(leftMs, () => this.arm());
+  }
 }
 
 /** One registered agent's messages. */
