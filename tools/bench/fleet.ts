@@ -6,6 +6,7 @@ import { findProgram } from '../../test/support/need.js';
 import { listMarked } from '../marked.mjs';
 import { nowMs, pause, poll } from './clock.js';
 import { Stamps } from './follow.js';
+import { VICTIMS, Victims } from './victims.js';
 import { Lab, type Trial, collect, pool } from './lab.js';
 import { cpuMs, memoryOf } from './proc.js';
 import { quantile } from './stats.js';
@@ -18,10 +19,9 @@ export const events: Trial = {
     'kill -9 of a program -> its EXITED printed by ctl events -f, through agent, controller and NATS',
   async run(lab) {
     const stamps = new Stamps(lab.folder('stamps'));
-    const program = pool(`${lab.load} stamp ${stamps.path}`, 1, ['autorestart=true']);
+    const program = pool(`${lab.load} stamp ${stamps.path}`, VICTIMS, ['autorestart=true']);
     const fleet = await start(lab, { one: program });
-    const first = await poll('the program to start', () => stamps.next()[0]);
-    const samples = await watchKills(lab, fleet, stamps, first.pid);
+    const samples = await watchKills(lab, fleet, new Victims(stamps, VICTIMS));
     return [
       {
         name: 'kill -> printed by ctl events -f, each',
@@ -40,12 +40,7 @@ export const events: Trial = {
   },
 };
 
-async function watchKills(
-  lab: Lab,
-  fleet: Fleet,
-  stamps: Stamps,
-  firstPid: number,
-): Promise<number[]> {
+async function watchKills(lab: Lab, fleet: Fleet, victims: Victims): Promise<number[]> {
   const argv = ['-C', fleet.ctlConf, 'events', '-f'];
   const ctl = spawn(Lab.bin('ctl') ?? '', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
   lab.after(async () => void ctl.kill('SIGTERM'));
@@ -55,13 +50,9 @@ async function watchKills(
     for (const line of chunk.toString().split('\n'))
       if (line.includes('EXITED')) printed.push(atMs);
   });
-  const nextPid = async (): Promise<number> =>
-    (await poll('a successor', () => stamps.next()[0], { everyMs: 1 })).pid;
   // The stream is open once it prints; until then kills go uncounted.
-  let pid = firstPid;
   await poll('ctl events -f to print', async () => {
-    process.kill(pid, 'SIGKILL');
-    pid = await nextPid();
+    await victims.killNext();
     await pause(1_000);
     return printed.length > 0;
   });
@@ -69,9 +60,7 @@ async function watchKills(
   for (let kill = 0; kill < KILLS; kill++) {
     await pause(60 + ((kill * 37) % 80));
     printed.length = 0;
-    const killedAtMs = nowMs();
-    process.kill(pid, 'SIGKILL');
-    pid = await nextPid();
+    const { killedAtMs } = await victims.killNext();
     samples.push((await poll('the event', () => printed[0])) - killedAtMs);
   }
   ctl.kill('SIGTERM');

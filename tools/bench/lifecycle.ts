@@ -1,8 +1,9 @@
 // Trials of starting and ending: one successor, very many programs, restart all, shutdown, stopping by name.
-import { nowMs, pause, poll } from './clock.js';
+import { nowMs, pause } from './clock.js';
 import { timeCommand } from './command.js';
 import type { Daemon } from './daemon.js';
 import { Stamps } from './follow.js';
+import { VICTIMS, Victims } from './victims.js';
 import { Lab, type Trial, collect, pool } from './lab.js';
 import { type Side, quantile } from './stats.js';
 
@@ -10,7 +11,7 @@ const SUCCESSOR_KILLS: Readonly<Record<Side, number>> = { supervisord: 4, fleetv
 
 export const successor: Trial = {
   name: 'successor',
-  about: 'kill -9 of a program -> its successor runs main() (startsecs=0)',
+  about: 'kill -9 of a program -> main() of its successor (startsecs=0)',
   async run(lab) {
     const samples = collect();
     for (let round = 0; round < lab.options.rounds; round++) {
@@ -42,19 +43,16 @@ export const successor: Trial = {
 
 async function killOften(lab: Lab, side: Side): Promise<number[]> {
   const stamps = new Stamps(lab.folder('stamps'));
-  const programs = pool(`${lab.load} stamp ${stamps.path}`, 1, ['autorestart=true']);
+  const programs = pool(`${lab.load} stamp ${stamps.path}`, VICTIMS, ['autorestart=true']);
   const daemon = await lab.launch(side, { programs });
-  const nextStart = () => poll('a program to start', () => stamps.next()[0], { everyMs: 1 });
+  await daemon.untilStarted(VICTIMS);
+  const victims = new Victims(stamps, VICTIMS);
   const took: number[] = [];
-  let last = await nextStart();
-  await daemon.untilStarted(1);
   for (let kill = 0; kill < SUCCESSOR_KILLS[side]; kill++) {
     // Uneven, so that a daemon with a tick is met at different moments of it.
     await pause(20 + ((kill * 37) % 60));
-    const killedAtMs = nowMs();
-    process.kill(last.pid, 'SIGKILL');
-    last = await nextStart();
-    took.push(last.atMs - killedAtMs);
+    const { killedAtMs, startedAtMs } = await victims.killNext();
+    took.push(startedAtMs - killedAtMs);
   }
   await lab.end(daemon);
   return took;
