@@ -340,15 +340,20 @@ export class LocalCommands {
     const [first = ''] = args;
     const modifier = first.startsWith('-') ? first : undefined;
     const [name, channelWord] = modifier === undefined ? args : args.slice(1);
-    if (name === undefined) return fail('tail requires process name');
+    // These three come without the help text.
+    const refuse = async (message: string): Promise<void> => {
+      await this.#out.line(`Error: ${message}`);
+      this.exit = GENERIC;
+    };
+    if (name === undefined) return refuse('tail requires process name');
     const channel = (channelWord ?? 'stdout').toLowerCase();
     if (channel !== 'stdout' && channel !== 'stderr') {
-      return fail(`bad channel ${quoteText(channel)}`);
+      return refuse(`bad channel ${quoteText(channel)}`);
     }
     if (modifier === '-f') return this.#follow(name, channel);
     const bytes = modifier === undefined ? TAIL_BYTES : Number(modifier.slice(1));
     if (modifier !== undefined && !/^--?\d+$/.test(modifier)) {
-      return fail(`bad argument ${modifier}`);
+      return refuse(`bad argument ${modifier}`);
     }
     await this.#tailOnce(name, channel, bytes);
   }
