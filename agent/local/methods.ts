@@ -1,11 +1,14 @@
 // Every XML-RPC method by name: its parameters, what it returns, whether it changes anything, and what it does.
 // Invariant: one table; listMethods, methodSignature and dispatch all read it (spec xmlrpc 7, 8).
-import type { XmlCall, XmlValue } from '../../common/xmlrpc.js';
+import type { ProcessRow } from '../../common/rows.js';
+import { encodeResponse, type XmlCall, type XmlValue } from '../../common/xmlrpc.js';
+import type { ProcessLogs } from '../logs/files.js';
 import type { Supervision } from '../supervision.js';
 import { actOnAll, actOnGroup, actOnName, parseTarget } from './control.js';
 import { RpcFault } from './faults.js';
 import { checkArgs, type Args, type Method, type ParamType, type RpcContext } from './method.js';
 import { processInfo } from './info.js';
+import { encodeAllProcessInfo } from './infocache.js';
 import {
   clearAllProcessLogs,
   clearMainLog,
@@ -324,11 +327,23 @@ export function accessOf(call: XmlCall): Method['access'] {
 }
 
 /** Carries out one call. Throws RpcFault for what the client did or what the process could not. */
-export async function callMethod(context: RpcContext, call: XmlCall): Promise<XmlValue> {
+async function callMethod(context: RpcContext, call: XmlCall): Promise<XmlValue> {
   const namespace = call.method.slice(0, call.method.indexOf('.'));
   const method = context.namespaces.has(namespace) ? METHODS.get(call.method) : undefined;
   if (method === undefined) throw new RpcFault('UNKNOWN_METHOD');
   if (context.core.isStopping() && call.method.startsWith('supervisor.'))
     throw new RpcFault('SHUTDOWN_STATE');
   return method.call(context, checkArgs(method, call.params));
+}
+
+/** The response body of a call; the one that dashboards ask for all the time is put together from known pieces. */
+export async function answerCall(context: RpcContext, call: XmlCall): Promise<string> {
+  const { core, namespaces } = context;
+  const isAll = call.method === 'supervisor.getAllProcessInfo' && call.params.length === 0;
+  if (isAll && namespaces.has('supervisor') && !core.isStopping()) {
+    const logsOf = ({ group, process }: ProcessRow): ProcessLogs | undefined =>
+      core.logsOf({ group, process });
+    return encodeAllProcessInfo(core.rows(), logsOf, timesOf(context));
+  }
+  return encodeResponse(await callMethod(context, call));
 }

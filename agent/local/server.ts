@@ -3,13 +3,13 @@
 import { chmodSync, chownSync, lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { decodeCall, encodeFault, encodeResponse, XmlFormatError } from '../../common/xmlrpc.js';
+import { decodeCall, encodeFault, XmlFormatError } from '../../common/xmlrpc.js';
 import type { AgentConfig, ServerConfig, UnixServerConfig } from '../config/types.js';
 import type { ActivityLog } from '../logs/activity.js';
 import { authorize, isForeignPage, isOpenToStrangers } from './auth.js';
 import { RpcFault } from './faults.js';
 import type { RpcContext } from './method.js';
-import { accessOf, callMethod } from './methods.js';
+import { accessOf, answerCall } from './methods.js';
 
 /** A server that cannot be opened; `message` comes after `Error: `, the exit code is 2. */
 export class ServerOpenError extends Error {
@@ -251,7 +251,7 @@ async function serveCall(
   if (isOpenToStrangers(config) && accessOf(call) !== 'status') return refuse(response, 403);
   let text: string;
   try {
-    text = encodeResponse(await callMethod(context, call));
+    text = await answerCall(context, call);
   } catch (error) {
     if (!(error instanceof RpcFault)) throw error;
     text = encodeFault(error.code, error.message);

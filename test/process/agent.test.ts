@@ -41,7 +41,7 @@ test('a program that cannot start ends in FATAL with its reason', async (t) => {
   const agent = await startAgent(
     t,
     '[program:missing]\ncommand=/no/such/program\nstartretries=1\n' +
-      `[program:quick]\ncommand=${FAKE} print:last-words exit:3\nstartretries=1\n` +
+      `[program:quick]\ncommand=${FAKE} print:last-words exit:3\nstartsecs=30\nstartretries=1\n` +
       `[program:noexec]\ncommand=DIR/noexec\nstartretries=0\nautostart=false\n`,
   );
   assert.equal(
