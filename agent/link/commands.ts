@@ -1,6 +1,7 @@
 // Commands from the fleet: each (id, target) acts at most once, one change at a time per process, in arrival order.
 // Invariants: the intent is stored before the act and the result after it; what is overdue is not begun;
-// a signal is no change of state and does not wait behind one (spec fleet 8).
+// a signal is no change of state and does not wait behind one (spec fleet 8); neither does a stop, which the engine
+// lets take over a start that is under way: an operator who stops a program does not want to see it start first.
 import type { Clock } from '../../common/clock.js';
 import { nameKey } from '../../common/names.js';
 import type { Action, Outcome, ProcessRow } from '../../common/rows.js';
@@ -142,7 +143,7 @@ export class Commands {
       return Promise.resolve(this.#answer(command, 'busy', message));
     }
     let answer: Promise<CommandAnswer>;
-    if (before === undefined) answer = this.#act(command, arrivedMs);
+    if (before === undefined || command.action === 'stop') answer = this.#act(command, arrivedMs);
     else {
       this.#waiting += 1;
       answer = before.then(() => {
@@ -150,9 +151,10 @@ export class Commands {
         return this.#act(command, arrivedMs);
       });
     }
-    this.#queues.set(key, answer);
+    const end = Promise.all([before, answer]);
+    this.#queues.set(key, end);
     return answer.finally(() => {
-      if (this.#queues.get(key) === answer) this.#queues.delete(key);
+      if (this.#queues.get(key) === end) this.#queues.delete(key);
     });
   }
 

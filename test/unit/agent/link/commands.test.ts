@@ -160,10 +160,10 @@ test('a disk that refuses costs only the memory of it', async (context) => {
 
 test('changes of one process happen one after the other, in order of arrival', async () => {
   const { core, commands } = setUp();
-  void commands.run(command({ id: 'c1', action: 'start' }));
-  void commands.run(command({ id: 'c2', action: 'stop' }));
-  void commands.run(command({ id: 'c3', action: 'start' }));
-  for (const expected of [['start'], ['start', 'stop'], ['start', 'stop', 'start']]) {
+  void commands.run(command({ id: 'c1', action: 'stop' }));
+  void commands.run(command({ id: 'c2', action: 'start' }));
+  void commands.run(command({ id: 'c3', action: 'restart' }));
+  for (const expected of [['stop'], ['stop', 'start'], ['stop', 'start', 'restart']]) {
     await settle();
     assert.deepEqual(
       core.requests.map(({ action }) => action),
@@ -171,6 +171,20 @@ test('changes of one process happen one after the other, in order of arrival', a
     );
     await core.finish();
   }
+});
+
+test('a stop does not wait for the start before it, and what follows waits for both', async () => {
+  const { core, commands } = setUp();
+  void commands.run(command({ id: 'c1', action: 'start' }));
+  void commands.run(command({ id: 'c2', action: 'stop' }));
+  void commands.run(command({ id: 'c3', action: 'start' }));
+  const acted = (): string[] => core.requests.map(({ action }) => action);
+  await settle();
+  assert.deepEqual(acted(), ['start', 'stop']);
+  await core.finish();
+  assert.deepEqual(acted(), ['start', 'stop'], 'the stop is not over yet');
+  await core.finish();
+  assert.deepEqual(acted(), ['start', 'stop', 'start']);
 });
 
 test('other processes and signals do not wait', async () => {
