@@ -1,4 +1,4 @@
-// The bus as a port: what agents and controllers ask of NATS with JetStream. The adapter is nats.ts.
+// The bus as a port: what agents and controllers ask of NATS with JetStream. The adapter is nats/connection.ts.
 // Invariants: nothing is buffered for a bus that is away (callers keep their own spool); every promise
 // settles within the adapter's time limit; a subscription survives reconnects by itself.
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Bus } from '../common/bus.js';
 import type { Clock } from '../common/clock.js';
 import { reasonOf, type Logger } from '../common/log.js';
-import { openNats } from '../common/nats.js';
+import { openNats } from '../common/nats/connection.js';
 import { checkPeer } from '../common/tls.js';
 import {
   allAuditSubject,

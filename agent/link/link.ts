@@ -166,7 +166,7 @@ class Link implements FleetLink {
       await this.#closeBus();
       const { host } = this.sink.identity;
       const trust = checkCertificate(fleet, host, clock.wallMs());
-      const { openNats } = await import('../../common/nats.js');
+      const { openNats } = await import('../../common/nats/connection.js');
       if (this.#closing !== undefined) return;
       const { ca, cert, key } = fleet;
       const bus = openNats({

@@ -15,7 +15,7 @@ import {
 import type { FleetLink } from '../../agent/core.js';
 import { openLink } from '../../agent/link/link.js';
 import { systemClock } from '../../common/clock.js';
-import { openNats } from '../../common/nats.js';
+import { openNats } from '../../common/nats/connection.js';
 import { systemRandom } from '../../common/random.js';
 import { allBeatsSubject, allEventsSubject, inboxPrefix } from '../../common/subjects.js';
 import { checkPeer } from '../../common/tls.js';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Bus } from '../../common/bus.js';
 import { systemClock } from '../../common/clock.js';
-import { openNats } from '../../common/nats.js';
+import { openNats } from '../../common/nats/connection.js';
 import { bucketRecords, recordLease } from '../../controller/bus/records.js';
 import { temporaryFolder } from '../support/folders.js';
 import { findProgram, needs } from '../support/need.js';

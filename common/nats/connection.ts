@@ -1,24 +1,23 @@
-// The bus adapter over NATS with JetStream; the one importer of `nats`. Works with servers from 2.9 on.
+// The bus adapter over NATS with JetStream; the one folder that imports `nats`. Works with servers from 2.9 on.
 // Invariants: connects in the background and for ever; nothing is sent into a dead connection's buffer.
 import { readFileSync } from 'node:fs';
 import type { PeerCertificate } from 'node:tls';
 import {
-  AckPolicy,
   connect,
-  DeliverPolicy,
   DiscardPolicy,
   Events,
   nanos,
-  NatsError,
   RetentionPolicy,
   StorageType,
   type JetStreamClient,
   type JetStreamManager,
-  type JsMsg,
-  type KV,
   type NatsConnection,
 } from 'nats';
-import { BusError, type Bucket, type Bus, type BusMessage, type BusStatus } from './bus.js';
+import { BusError, type Bucket, type Bus, type BusMessage, type BusStatus } from '../bus.js';
+import { NatsBucket } from './bucket.js';
+import { reasonOf, toBusError } from './errors.js';
+import { readStream, type ConsumeOptions } from './reader.js';
+import { sleep } from './sleep.js';
 
 export interface NatsOptions {
   /** `host:port` or `nats://host:port`; at least one. */
@@ -43,33 +42,10 @@ const PING_MS = 5_000;
 const CONNECT_MS = 5_000;
 const RETRY_MS_MIN = 250;
 const RETRY_MS_MAX = 5_000;
-const IDLE_HEARTBEAT_MS = 2_000;
-const FETCH_EXPIRES_MS = 30_000;
-const FETCH_MESSAGES = 256;
-/** JetStream's code for "another writer was first". */
-const WRONG_LAST_SEQUENCE = 10071;
-
-/** Where a reader stands: the stream sequence it wants next, unknown until the first attempt. */
-interface Cursor {
-  nextSeq: number | undefined;
-  caughtUp: boolean;
-}
 
 /** Connects in the background; the bus is `away` until the first server answers. */
 export function openNats(options: NatsOptions): Bus {
   return new NatsBus(options);
-}
-
-/** Why something failed, as text an operator can act on. */
-function reasonOf(error: unknown): string {
-  if (error instanceof NatsError && error.api_error) return error.api_error.description;
-  return error instanceof Error ? error.message : String(error);
-}
-
-function toBusError(error: unknown, what: string): BusError {
-  const api = error instanceof NatsError ? error.api_error : undefined;
-  const retryable = api === undefined || api.code >= 500;
-  return new BusError(`${what}: ${reasonOf(error)}`, retryable);
 }
 
 class NatsBus implements Bus {
@@ -211,96 +187,19 @@ class NatsBus implements Bus {
     entry.stop = () => subscription?.unsubscribe();
   }
 
-  async consume(
+  consume(
     stream: string,
-    options: Parameters<Bus['consume']>[1],
+    options: ConsumeOptions,
     onMessage: (message: BusMessage) => void | Promise<void>,
   ): Promise<void> {
-    const cursor: Cursor = { nextSeq: undefined, caughtUp: false };
-    while (!options.signal.aborted && !this.closed) {
-      try {
-        await this.consumeOnce(stream, options, cursor, onMessage);
-        if (!options.follow) return;
-      } catch (error) {
-        if (!options.follow) throw toBusError(error, `read ${stream}`);
-      }
-      await sleep(RETRY_MS_MIN * 2, options.signal);
-    }
-  }
-
-  /** Reads until the connection breaks, a message is missing, the end is reached or `signal` fires. */
-  private async consumeOnce(
-    stream: string,
-    options: Parameters<Bus['consume']>[1],
-    cursor: Cursor,
-    onMessage: (message: BusMessage) => void | Promise<void>,
-  ): Promise<void> {
-    const connection = this.need(`read ${stream}`);
-    const manager = await this.manager(`read ${stream}`);
-    const present = await manager.streams.info(stream);
-    const end = present.state.last_seq + 1;
-    if (cursor.nextSeq === undefined) {
-      if (options.sinceWallMs === undefined) cursor.nextSeq = end;
-    } else if (cursor.nextSeq > end) {
-      // A store that went back in time reuses sequence numbers: the old cursor would skip new messages.
-      cursor.nextSeq = present.state.first_seq;
-    }
-    const filter = options.subjects.length === 1 ? options.subjects[0] : undefined;
-    const info = await manager.consumers.add(stream, {
-      ack_policy: AckPolicy.None,
-      mem_storage: true,
-      num_replicas: 1,
-      inactive_threshold: nanos(60_000),
-      ...(filter === undefined ? {} : { filter_subject: filter }),
-      ...startOf(cursor.nextSeq, options.sinceWallMs ?? 0),
-    });
-    const caughtUp = (): void => {
-      if (cursor.caughtUp) return;
-      cursor.caughtUp = true;
-      options.onCaughtUp?.();
-    };
-    if (info.num_pending === 0) {
-      caughtUp();
-      if (!options.follow) return;
-    }
-    const consumer = await this.jetstream(`read ${stream}`).consumers.get(stream, info.name);
-    const messages = await consumer.consume({
-      max_messages: FETCH_MESSAGES,
-      expires: FETCH_EXPIRES_MS,
-      idle_heartbeat: IDLE_HEARTBEAT_MS,
-    });
-    const stop = (): void => messages.stop();
-    options.signal.addEventListener('abort', stop, { once: true });
-    void connection.closed().then(stop);
-    void this.stopOnMissedHeartbeats(messages);
-    try {
-      let delivered = 0;
-      for await (const message of messages) {
-        delivered += 1;
-        if (message.info.deliverySequence !== delivered) return;
-        await onMessage(toMessage(message));
-        cursor.nextSeq = message.seq + 1;
-        if (message.info.pending === 0) {
-          caughtUp();
-          if (!options.follow) return;
-        }
-      }
-    } finally {
-      options.signal.removeEventListener('abort', stop);
-      messages.stop();
-    }
-  }
-
-  private async stopOnMissedHeartbeats(messages: {
-    stop(): void;
-    status(): Promise<AsyncIterable<{ type: string }>>;
-  }): Promise<void> {
-    for await (const status of await messages.status()) {
-      if (status.type === 'heartbeats_missed' || status.type === 'consumer_not_found') {
-        messages.stop();
-        return;
-      }
-    }
+    return readStream(
+      {
+        connection: () => this.need(`read ${stream}`),
+        requestMs: this.requestMs,
+        isClosed: () => this.closed,
+      },
+      { stream, ...options, onMessage },
+    );
   }
 
   async ensureStream(name: string, limits: Parameters<Bus['ensureStream']>[1]): Promise<void> {
@@ -343,8 +242,7 @@ class NatsBus implements Bus {
   }
 
   async bucket(name: string): Promise<Bucket> {
-    const open = async (): Promise<KV> =>
-      this.jetstream(`bucket ${name}`).views.kv(name, { bindOnly: true });
+    const open = async () => this.jetstream(`bucket ${name}`).views.kv(name, { bindOnly: true });
     await open();
     return new NatsBucket(name, open);
   }
@@ -353,79 +251,6 @@ class NatsBus implements Bus {
     this.closed = true;
     this.stop.abort();
     await this.connection?.close();
-  }
-}
-
-/** Opens the key-value view per call, because a view dies with its connection. */
-class NatsBucket implements Bucket {
-  constructor(
-    private readonly name: string,
-    private readonly open: () => Promise<KV>,
-  ) {}
-
-  private async run<T>(what: string, act: (kv: KV) => Promise<T>): Promise<T> {
-    try {
-      return await act(await this.open());
-    } catch (error) {
-      if (error instanceof BusError) throw error;
-      throw toBusError(error, `${what} in bucket ${this.name}`);
-    }
-  }
-
-  get(key: string) {
-    return this.run(`get ${key}`, async (kv) => {
-      const entry = await kv.get(key);
-      if (!entry || entry.operation !== 'PUT') return undefined;
-      return { key, value: entry.value, revision: entry.revision };
-    });
-  }
-
-  keys(prefix: string) {
-    return this.run(`list ${prefix}`, async (kv) => {
-      const keys: string[] = [];
-      for await (const key of await kv.keys(`${prefix}>`)) keys.push(key);
-      return keys.sort();
-    });
-  }
-
-  compareAndSet(key: string, value: Uint8Array, expected: number) {
-    return this.run(`write ${key}`, async (kv) => {
-      try {
-        return expected === 0 ? await kv.create(key, value) : await kv.update(key, value, expected);
-      } catch (error) {
-        if (error instanceof NatsError && error.api_error?.err_code === WRONG_LAST_SEQUENCE) {
-          return undefined;
-        }
-        throw error;
-      }
-    });
-  }
-
-  delete(key: string): Promise<void> {
-    return this.run(`delete ${key}`, (kv) => kv.delete(key));
-  }
-
-  watch(
-    prefix: string,
-    onChange: Parameters<Bucket['watch']>[1],
-    signal: AbortSignal,
-  ): Promise<void> {
-    return this.run(`watch ${prefix}`, async (kv) => {
-      const entries = await kv.watch({ key: `${prefix}>` });
-      const stop = (): void => entries.stop();
-      signal.addEventListener('abort', stop, { once: true });
-      try {
-        for await (const entry of entries) {
-          const present = entry.operation === 'PUT';
-          onChange(
-            entry.key,
-            present ? { key: entry.key, value: entry.value, revision: entry.revision } : undefined,
-          );
-        }
-      } finally {
-        signal.removeEventListener('abort', stop);
-      }
-    });
   }
 }
 
@@ -444,39 +269,4 @@ function tlsOptions(tls: NonNullable<NatsOptions['tls']>): {
       tls.checkServer(certificate),
   };
   return options;
-}
-
-function startOf(
-  nextSeq: number | undefined,
-  sinceWallMs: number,
-): { deliver_policy: DeliverPolicy; opt_start_seq?: number; opt_start_time?: string } {
-  if (nextSeq !== undefined) {
-    return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Math.max(1, nextSeq) };
-  }
-  return {
-    deliver_policy: DeliverPolicy.StartTime,
-    opt_start_time: new Date(sinceWallMs).toISOString(),
-  };
-}
-
-function toMessage(message: JsMsg): BusMessage {
-  return {
-    subject: message.subject,
-    data: message.data,
-    streamSeq: message.seq,
-    storedWallMs: Math.floor(message.info.timestampNanos / 1_000_000),
-  };
-}
-
-function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, delayMs);
-    signal.addEventListener('abort', done, { once: true });
-  });
 }
