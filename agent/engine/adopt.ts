@@ -68,13 +68,13 @@ function adoptAlive(
   // The signal may never have left the last agent, so the stop begins again.
   if (previous?.state === 'STOPPING')
     return { process: running, next: { kind: 'stop', cause: '' } };
-  if (previous?.state === 'RUNNING') return { process: running, next: undefined };
-  if (previous === undefined && nowMs - child.startedAtMs > base.policy.startMs) {
+  const isUp = nowMs - child.startedAtMs > base.policy.startMs;
+  if (previous?.state === 'RUNNING' || (previous === undefined && isUp)) {
     return { process: running, next: undefined };
   }
-  // Its deadline shows whether it has been up long enough, and says so.
+  // What others know as STARTING is told when it is more.
   const starting: Process = { ...running, status: { state: 'STARTING', child } };
-  return { process: starting, next: { kind: 'deadline' } };
+  return { process: starting, next: isUp ? { kind: 'deadline' } : undefined };
 }
 
 /** A process whose child has ended or is in doubt, in the state that led there. */
@@ -96,7 +96,7 @@ function adoptNothing(base: Process, adoption: Adoption, nowMs: number): Adopted
   // A child was there and is gone; nobody saw how it ended.
   const lost: LiveChild = {
     kind: 'running',
-    spawn: 0,
+    spawn: base.record.spawn,
     pid: 0,
     startedAtMs: previous?.lastStartAtMs ?? nowMs,
   };

@@ -37,8 +37,8 @@ export class Configurator {
   readonly #groups: Groups;
   readonly #requests: Requests;
   readonly #hands: ConfigureHands;
-  /** Something is being removed. */
-  #isRetiring = false;
+  /** Groups of which something is being removed. */
+  readonly #leaving = new Set<Group>();
 
   constructor(groups: Groups, requests: Requests, hands: ConfigureHands) {
     this.#groups = groups;
@@ -69,21 +69,19 @@ export class Configurator {
 
   /** Forgets a group; the caller has checked that nothing in it lives. */
   remove(group: Group): void {
-    for (const slot of group.slots) this.#abandon(slot);
+    this.#leaving.delete(group);
     this.#groups.drop(group);
     this.#hands.emit({ kind: 'group-removed', group: group.spec.name });
   }
 
   /** Lets go of what was being removed and is down now. */
   sweep(): void {
-    if (!this.#isRetiring) return;
-    this.#isRetiring = false;
-    for (const group of [...this.#groups.all()]) {
+    for (const group of this.#leaving) {
       const gone = group.slots.filter((slot) => slot.retiring && isDown(slot));
       this.#groups.dropProcesses(group, gone);
       if (group.retiring && group.slots.length === 0) this.remove(group);
       else if (gone.length > 0) this.#emitGroup('group-changed', group);
-      if (group.slots.some((slot) => slot.retiring)) this.#isRetiring = true;
+      if (!group.slots.some((slot) => slot.retiring)) this.#leaving.delete(group);
     }
   }
 
@@ -114,7 +112,7 @@ export class Configurator {
     }
     group.slots.push(...before.values());
     this.#emitGroup('group-changed', group);
-    for (const slot of before.values()) this.#retire(slot);
+    for (const slot of before.values()) this.#retire(group, slot);
     for (const slot of back) this.#keepAfterAll(slot);
     return added;
   }
@@ -133,7 +131,7 @@ export class Configurator {
     const adopted = adoption && adopt(fresh, adoption, this.#hands.nowMs());
     const slot = this.#groups.addProcess(group, adopted?.process ?? fresh);
     const child = childOf(slot.process.status);
-    if (child !== undefined && child.spawn > 0) this.#hands.claim(slot, child.spawn);
+    if (child !== undefined) this.#hands.claim(slot, child.spawn);
     return { slot, next: adopted?.next, isNew: adoption?.previous === undefined };
   }
 
@@ -150,9 +148,8 @@ export class Configurator {
     const found = new Map([[nameKey(adoption.name), adoption]]);
     const added = this.#addProcess(group, { name: process, policy: STRAY_POLICY }, found);
     this.#emitGroup('group-changed', group);
-    added.slot.retiring = true;
     this.#follow([added]);
-    this.#retire(added.slot);
+    this.#retire(group, added.slot);
   }
 
   /** Lets adopted processes catch up with what happened while nobody looked. */
@@ -161,7 +158,7 @@ export class Configurator {
       if (next === undefined) continue;
       const { spawn } = slot.process.record;
       this.#hands.act(slot, next);
-      if (next.kind === 'exited' && next.pid > 0) this.#hands.release(spawn);
+      if (next.kind === 'exited' && next.pid !== 0) this.#hands.release(spawn);
     }
   }
 
@@ -179,14 +176,15 @@ export class Configurator {
 
   #retireGroup(group: Group): void {
     group.retiring = true;
-    this.#isRetiring = true;
-    for (const slot of group.slots) this.#retire(slot);
+    this.#leaving.add(group);
+    for (const slot of group.slots) this.#retire(group, slot);
   }
 
-  #retire(slot: Slot): void {
+  #retire(group: Group, slot: Slot): void {
     slot.retiring = true;
-    this.#isRetiring = true;
-    this.#abandon(slot);
+    this.#leaving.add(group);
+    const text = 'it is being removed from the configuration';
+    this.#requests.abandon(slot, 'interrupted', 'BAD_NAME', text);
     const { status } = slot.process;
     if (RUNNING_STATES.has(status.state) && !isStopping(status)) {
       this.#hands.act(slot, { kind: 'stop', cause: '' });
@@ -196,7 +194,7 @@ export class Configurator {
   /** It came back into the configuration while it was being removed. */
   #keepAfterAll(slot: Slot): void {
     slot.retiring = false;
-    if (!slot.process.policy.autostart) return;
+    if (!slot.process.policy.autostart || this.#hands.isShuttingDown()) return;
     this.#requests.submit(slot, {
       request: undefined,
       action: 'start',
@@ -204,11 +202,6 @@ export class Configurator {
       until: 'settled',
       ifSpawn: undefined,
     });
-  }
-
-  #abandon(slot: Slot): void {
-    const text = 'it is being removed from the configuration';
-    this.#requests.abandon(slot, 'interrupted', 'BAD_NAME', text);
   }
 
   #emitGroup(kind: 'group-added' | 'group-changed', group: Group): void {

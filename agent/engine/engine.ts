@@ -51,16 +51,16 @@ export class Engine implements EngineView {
   /** `nextSpawn`: above every spawn number this host has ever used. */
   constructor(nextSpawn: number) {
     this.#nextSpawn = nextSpawn;
-    const clock = { nowMs: () => this.#nowMs, isShuttingDown: () => this.#shutdown !== undefined };
     this.#requests = new Requests({
-      ...clock,
+      nowMs: () => this.#nowMs,
       step: (slot, input) => this.#step(slot, input),
       reply: (request, outcome, fault, text, slot) =>
         this.#reply(request, outcome, fault, text, slot),
       log: (level, text) => this.#log(level, text),
     });
     this.#configurator = new Configurator(this.#groups, this.#requests, {
-      ...clock,
+      nowMs: () => this.#nowMs,
+      isShuttingDown: () => this.#shutdown !== undefined,
       act: (slot, input) => this.#act(slot, input),
       emit: (change) => this.#effects.push({ kind: 'emit', change }),
       claim: (slot, spawn) => this.#claim(slot, spawn),
@@ -188,10 +188,10 @@ export class Engine implements EngineView {
     const isPlain = request !== undefined;
     if (outcome === 'gone') this.#log('debug', lines.gone(process, pid, isPlain));
     const error = typeof outcome === 'string' ? undefined : outcome.error;
-    if (request !== undefined) {
-      const text = error === undefined ? '' : lines.sendFailed(process, pid, error);
-      if (error === undefined) this.#reply(request, 'ok', undefined, text, slot);
-      else this.#reply(request, 'failed', 'FAILED', text, slot);
+    if (request !== undefined && error === undefined) {
+      this.#reply(request, 'ok', undefined, '', slot);
+    } else if (request !== undefined && error !== undefined) {
+      this.#reply(request, 'failed', 'FAILED', lines.sendFailed(process, pid, error), slot);
     }
     // A child that has ended meanwhile can no longer be in doubt.
     const isCurrent = liveChildOf(slot.process.status)?.spawn === spawn;

@@ -1,10 +1,10 @@
 // The fixed order of everything the engine does, so that equal inputs give equal outputs (spec process 9).
 import type { GroupSpec } from './types.js';
 
-/** Groups by priority, then name: the order of starting and of every listing. */
+/** Groups by priority, then name (which is unique): the order of starting and of every listing. */
 export function compareGroups(a: GroupSpec, b: GroupSpec): number {
   if (a.priority !== b.priority) return a.priority - b.priority;
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+  return a.name < b.name ? -1 : 1;
 }
 
 /** Order within a tier: descending process priority, the reverse of the start among equals. */

@@ -213,16 +213,16 @@ class Turn {
   exited(pid: number, exit: ExitStatus, atMs: number): void {
     const asked = childOf(this.process.status);
     // The news of the pid was lost; the child lived all the same.
-    if (asked?.kind === 'spawning') this.spawned(pid, Math.min(atMs, this.#context.nowMs));
+    if (asked?.kind === 'spawning') this.spawned(pid, atMs);
     const { status, policy, name } = this.process;
     const child = liveChildOf(status);
     if (child === undefined) return this.#assert(false, 'an exit without a child');
     const diedAtMs = Math.min(atMs, this.#context.nowMs);
-    const livedMs = diedAtMs - child.startedAtMs;
+    const livedMs = Math.max(0, diedAtMs - child.startedAtMs);
     this.#note({ exit, lastStopAtMs: diedAtMs });
     switch (status.state) {
       case 'STARTING':
-        if (policy.startMs > 0 && livedMs < policy.startMs) {
+        if (livedMs < policy.startMs) {
           this.#backOff(EXITED_TOO_QUICKLY, diedAtMs);
           this.#log('warn', lines.exited(name.process, exit, false));
           return this.#afterFailure(false);
@@ -239,46 +239,36 @@ class Turn {
         if (status.leaveTo === 'STOPPED') return this.#stopped(child, exit);
         return this.#ended(child, exit, livedMs);
       default:
-        this.#assert(false, 'an exit without a child');
+        // No other state has a child.
+        return;
     }
   }
 
   signalFailed(plain: boolean, error: string): void {
     const { status, name } = this.process;
     const child = liveChildOf(status);
-    // It ended meanwhile, or is UNKNOWN already: nothing is left to doubt.
-    if (child === undefined || status.state === 'UNKNOWN') return;
+    if (child === undefined) return this.#assert(false, 'a signal without a child');
     const text = (plain ? lines.sendFailed : lines.killFailed)(name.process, child.pid, error);
     this.#log('critical', text);
     this.unknown(text);
   }
 
+  /** Called when deadlineMs() says so, not earlier. */
   deadline(): void {
-    const { status, policy, name } = this.process;
-    const { nowMs, supervising } = this.#context;
+    const { status } = this.process;
     switch (status.state) {
-      case 'STARTING': {
-        const { child } = status;
-        if (child.kind !== 'running' || nowMs - child.startedAtMs <= policy.startMs) return;
-        return this.#running(child);
-      }
+      case 'STARTING':
+        if (status.child.kind === 'running') this.#running(status.child);
+        return;
       case 'BACKOFF':
-        if (!supervising || nowMs < status.retryAtMs) return;
         // The number of retries may have been lowered meanwhile.
         this.#afterFailure(false);
         if (this.process.status.state === 'BACKOFF') this.start('');
         return;
-      case 'STOPPING': {
-        if (nowMs < status.killAtMs) return;
-        const killAtMs = nowMs + Math.max(policy.stopWaitMs, KILL_REPEAT_MS_MIN);
-        this.#log('warn', lines.killingHard(name.process, status.child.pid));
-        this.#become({ ...status, killAtMs });
-        return this.#signal(status.child, SIGKILL, policy.killAsGroup);
-      }
+      case 'STOPPING':
+        return this.#killHard(status);
       case 'EXITED':
-        if (!supervising || status.restartAtMs === undefined) return;
-        if (nowMs >= status.restartAtMs) this.start('');
-        return;
+        return this.start('');
       default:
         return;
     }
@@ -316,6 +306,15 @@ class Turn {
     this.#signal(child, stopSignal, stopAsGroup);
   }
 
+  #killHard(status: ProcessStatus & { readonly state: 'STOPPING' }): void {
+    const { name, policy } = this.process;
+    const { child } = status;
+    const killAtMs = this.#context.nowMs + Math.max(policy.stopWaitMs, KILL_REPEAT_MS_MIN);
+    this.#log('warn', lines.killingHard(name.process, child.pid));
+    this.#become({ ...status, killAtMs });
+    this.#signal(child, SIGKILL, policy.killAsGroup);
+  }
+
   /** STARTING to BACKOFF. The wait begins at the failure, however late it is noticed. */
   #backOff(reason: string, failedAtMs: number): void {
     const attempts = this.process.record.attempts + 1;
@@ -349,7 +348,7 @@ class Turn {
     this.#note({ fastExits, cause: '', reason: expected ? '' : badExit(exit) });
     this.#move({ state: 'EXITED', restartAtMs: atMs }, { pid: child.pid, expected });
     this.#log(expected ? 'info' : 'warn', lines.exited(name.process, exit, expected));
-    this.deadline();
+    if (atMs !== undefined && atMs <= nowMs) this.start('');
   }
 
   /** A change of state, checked against the table and told to the world. */
@@ -363,7 +362,6 @@ class Turn {
 
   /** STARTING becomes public when the spawner has answered, with the pid in its row. */
   #announce(from: ProcessState): void {
-    this.#assert(TRANSITIONS[from].includes('STARTING'), `a start from ${from}`);
     this.#emit(from, {});
   }
 

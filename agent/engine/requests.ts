@@ -49,7 +49,6 @@ export interface Slot {
 /** What requests need of the engine. */
 export interface RequestHands {
   nowMs(): number;
-  isShuttingDown(): boolean;
   step(slot: Slot, input: ProcessInput): void;
   reply(
     request: RequestId,
@@ -118,23 +117,18 @@ export class Requests {
 
   /** When the next line about waiting for a stop is due; undefined: never. */
   reportAtMs(slot: Slot): number | undefined {
-    const { active, process } = slot;
-    if (active === undefined || active.phase !== 'stopping' || active.answered) return undefined;
-    return process.status.state === 'STOPPING' ? active.reportAtMs : undefined;
+    return awaitedStop(slot)?.reportAtMs;
   }
 
   #report(slot: Slot): void {
-    const dueMs = this.reportAtMs(slot);
-    if (dueMs === undefined || dueMs > this.#hands.nowMs() || slot.active === undefined) return;
-    slot.active.reportAtMs = this.#hands.nowMs() + REPORT_EVERY_MS;
+    const awaited = awaitedStop(slot);
+    if (awaited === undefined || awaited.reportAtMs > this.#hands.nowMs()) return;
+    awaited.reportAtMs = this.#hands.nowMs() + REPORT_EVERY_MS;
     this.#hands.log('info', lines.waitingToStop(slot.process.name.process));
   }
 
   #begin(slot: Slot, pending: Pending): void {
     const { status, record, name } = slot.process;
-    if (this.#hands.isShuttingDown()) {
-      return this.#reply(slot, pending, 'failed', 'SHUTDOWN_STATE', SHUTTING_DOWN);
-    }
     if (isConflict(slot, pending)) {
       const text = `its last spawn is ${record.spawn}, not ${pending.ifSpawn}`;
       return this.#reply(slot, pending, 'conflict', 'FAILED', text);
@@ -172,12 +166,12 @@ export class Requests {
   }
 
   #start(slot: Slot, pending: Pending): void {
-    this.#activate(slot, pending, 'starting', false);
+    this.#activate(slot, pending, 'starting');
     this.#hands.step(slot, { kind: 'start', cause: pending.cause });
   }
 
   #stop(slot: Slot, pending: Pending): void {
-    const active = this.#activate(slot, pending, 'stopping', false);
+    const active = this.#activate(slot, pending, 'stopping');
     this.#hands.step(slot, { kind: 'stop', cause: pending.cause });
     // What failed or ended in that same step is told by #settle.
     if (pending.until === 'accepted' && slot.seen.every((state) => state === 'STOPPING')) {
@@ -186,7 +180,7 @@ export class Requests {
     }
   }
 
-  #activate(slot: Slot, pending: Pending, phase: Active['phase'], late: boolean): Active {
+  #activate(slot: Slot, pending: Pending, phase: Active['phase'], late = false): Active {
     const reportAtMs = this.#hands.nowMs();
     slot.active = { pending, phase, answered: false, late, reportAtMs };
     return slot.active;
@@ -235,8 +229,6 @@ export class Requests {
         return this.#finish(slot, 'failed', 'SPAWN_ERROR', reason);
       case 'UNKNOWN':
         return this.#finish(slot, 'failed', 'FAILED', reason);
-      case 'STOPPING':
-        return this.#finish(slot, 'failed', 'ABNORMAL_TERMINATION', 'it was stopped meanwhile');
       default:
         return;
     }
@@ -266,6 +258,12 @@ export class Requests {
       this.#hands.reply(pending.request, outcome, fault, text, slot);
     }
   }
+}
+
+/** The stop that somebody waits for; undefined: there is none, or nobody does. */
+function awaitedStop({ active, process }: Slot): Active | undefined {
+  const isAwaited = active?.phase === 'stopping' && !active.answered;
+  return isAwaited && process.status.state === 'STOPPING' ? active : undefined;
 }
 
 /** Whether the process has been started again since the request was thought of. */

@@ -21,13 +21,13 @@ export interface ShutdownHands {
 export class Shutdown {
   readonly #groups: Groups;
   readonly #hands: ShutdownHands;
-  #reportAtMs: number;
+  /** The first report is due at once. */
+  #reportAtMs = -Infinity;
   #isComplete = false;
 
   constructor(groups: Groups, hands: ShutdownHands) {
     this.#groups = groups;
     this.#hands = hands;
-    this.#reportAtMs = hands.nowMs();
   }
 
   /** Goes on as far as possible; true once, when nothing is left to stop. */
@@ -69,8 +69,7 @@ export class Shutdown {
   #stop(slot: Slot): void {
     const { status } = slot.process;
     if (status.state === 'BACKOFF') return this.#hands.act(slot, { kind: 'give-up' });
-    const isUp = status.state === 'STARTING' || status.state === 'RUNNING';
-    if (isUp && !isStopping(status)) this.#hands.act(slot, { kind: 'stop', cause: '' });
+    if (!isStopping(status)) this.#hands.act(slot, { kind: 'stop', cause: '' });
   }
 
   #report(): void {

@@ -184,6 +184,10 @@ describe('adoption', () => {
       assert.equal(driver.state(), 'EXITED');
       assert.deepEqual(driver.facts().exit, { kind: 'unobserved' });
       assert.deepEqual(driver.of('acknowledge-exit'), []);
+      const change = driver.changes().at(-1);
+      assert.ok(change?.kind === 'process');
+      assert.equal(change.pid, 0);
+      assert.equal(driver.engine.nextSpawn(), 6);
     }
     const stopping = adoptOne({ child: none, previous: previous('STOPPING') });
     assert.equal(stopping.state(), 'STOPPED');
@@ -203,12 +207,31 @@ describe('adoption', () => {
     );
     assert.equal(driver.state('old'), 'STOPPING');
     assert.deepEqual(driver.signals(), ['old SIGTERM process']);
+    const { priority, autostart, startMs, stopWaitMs, groupPriority } = driver.facts('old');
+    assert.deepEqual(
+      { priority, autostart, startMs, stopWaitMs, groupPriority },
+      { priority: 999, autostart: false, startMs: 1000, stopWaitMs: 10_000, groupPriority: 999 },
+    );
     driver.pass(10_000);
     assert.equal(driver.signals().at(-1), 'old SIGKILL group');
     driver.exited('old', killed);
     assert.equal(driver.engine.facts(stray), undefined);
     assert.deepEqual(driver.changes().at(-1), { kind: 'group-removed', group: 'old' });
     assert.deepEqual(driver.of('acknowledge-exit'), [{ kind: 'acknowledge-exit', spawn: 5 }]);
+  });
+
+  test('a stray is judged as Supervisor’s defaults judge, and never tried again', () => {
+    const stray = { group: 'old', process: 'old' };
+    const stopped = new Driver(10_000).config(
+      [],
+      [{ name: stray, child: alive(2000), previous: previous('RUNNING') }],
+    );
+    assert.equal(stopped.exited('old').logs().at(-1), 'info: stopped: old (exit status 0)');
+    const failed = new Driver(10_000).config(
+      [],
+      [{ name: stray, child: ended(2500, 0), previous: previous('STARTING') }],
+    );
+    assert.deepEqual(failed.path('old'), ['BACKOFF', 'FATAL']);
   });
 
   test('a stray that has ended already is only acknowledged', () => {
@@ -221,6 +244,9 @@ describe('adoption', () => {
       ],
     );
     assert.equal(driver.engine.facts(stray), undefined);
+    assert.ok(
+      !driver.changes().some((change) => change.kind !== 'process' && change.group === 'x'),
+    );
     assert.equal(driver.engine.snapshot().length, 1);
     assert.deepEqual(driver.of('acknowledge-exit'), [{ kind: 'acknowledge-exit', spawn: 5 }]);
     assert.deepEqual(driver.spawns(), []);

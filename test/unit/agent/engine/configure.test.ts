@@ -70,6 +70,25 @@ describe('configuration', () => {
     assert.deepEqual(driver.changes().at(-1), { kind: 'group-removed', group: 'app' });
   });
 
+  test('a group without processes is kept as long as it is configured', () => {
+    const driver = new Driver().config([group('app', [])]);
+    assert.equal(driver.engine.groups().length, 1);
+    driver.config([]);
+    assert.equal(driver.engine.groups().length, 0);
+    const emptied = driveOne()
+      .up()
+      .config([group('app', [])]);
+    emptied.exited();
+    assert.equal(emptied.engine.groups().length, 1);
+    const back = driveOne()
+      .up()
+      .config([])
+      .config([group('app', ['app'])])
+      .config([group('app', [])]);
+    back.exited();
+    assert.equal(back.engine.groups().length, 1);
+  });
+
   test('a process that is no longer there is stopped, then its group shrinks', () => {
     const driver = new Driver().config([group('pool', ['a', 'b'])]);
     driver
@@ -78,6 +97,9 @@ describe('configuration', () => {
       .config([group('pool', ['a'])]);
     assert.equal(driver.state('pool:b'), 'STOPPING');
     assert.equal(driver.state('pool:a'), 'RUNNING');
+    const told = driver.changes().length;
+    driver.outcome('delivered');
+    assert.equal(driver.changes().length, told);
     driver.exited('pool:b');
     const change = driver.changes().at(-1);
     assert.ok(change?.kind === 'group-changed');

@@ -100,10 +100,17 @@ describe('a signal', () => {
     const request = app.signal();
     app.outcome({ error: 'EPERM' });
     assert.equal(app.result(request), 'failed FAILED');
+    assert.equal(app.replies(request)[0]?.text, 'unknown problem sending sig app (100):EPERM');
     assert.equal(app.state(), 'UNKNOWN');
     assert.ok(app.logs().includes('critical: unknown problem sending sig app (100):EPERM'));
     app.exited('app', code(0));
     assert.equal(app.state(), 'EXITED');
+  });
+
+  test('reaches a child in STARTING', () => {
+    const app = driveOne().spawned();
+    app.signal();
+    assert.deepEqual(app.signals(), ['app SIGHUP process']);
   });
 
   test('to what does not run is NOT_RUNNING', () => {

@@ -240,6 +240,17 @@ describe('UNKNOWN', () => {
     assert.equal(app.state(), 'STARTING');
   });
 
+  test('a second signal that cannot be delivered changes only the reason', () => {
+    const app = driveOne().up();
+    app.signal();
+    const first = app.of('signal').at(-1)?.token ?? 0;
+    app.signal();
+    app.outcome({ error: 'EPERM' });
+    app.feed({ kind: 'signal-outcome', token: first, outcome: { error: 'EIO' } });
+    assert.equal(app.facts().reason, 'unknown problem sending sig app (100):EIO');
+    assert.deepEqual(app.path(), ['STARTING', 'RUNNING', 'UNKNOWN']);
+  });
+
   test('SIGKILL that cannot be delivered leads there too', () => {
     const app = driveOne({ stopWaitMs: 1000 }).up();
     app.request('stop');

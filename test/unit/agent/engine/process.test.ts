@@ -1,7 +1,10 @@
 // The life of one process, state by state: starting, failing, ending (spec process 3).
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { code, driveOne, killed } from '../../../support/engine.js';
+import { factsOf, NEW_RECORD, type Process } from '../../../../agent/engine/facts.js';
+import { EngineAssertion, step, type ProcessInput } from '../../../../agent/engine/process.js';
+import type { ProcessStatus } from '../../../../agent/engine/types.js';
+import { code, driveOne, killed, policy } from '../../../support/engine.js';
 
 describe('starting', () => {
   test('autostart spawns at once and STARTING is told when the pid is known', () => {
@@ -67,7 +70,10 @@ describe('starting', () => {
     const { spawn } = app.facts();
     app.feed({ kind: 'spawned', spawn, pid: 999, startedAtMs: app.nowMs });
     assert.equal(app.state(), 'UNKNOWN');
-    assert.match(app.logs().at(-1) ?? '', /^error: app entered UNKNOWN state: internal error: /);
+    assert.match(
+      app.logs().at(-1) ?? '',
+      /UNKNOWN state: internal error: app:app is STARTING, which does not admit a pid nobody/,
+    );
     assert.equal(app.facts().pid, 100);
   });
 });
@@ -212,6 +218,14 @@ describe('ending by itself', () => {
     assert.equal(app.logs().at(-1), 'warn: exited: app (exit status 3; not expected)');
   });
 
+  test('an end by itself has no request behind it', () => {
+    const app = driveOne({ autostart: false, autorestart: 'never' });
+    app.request('start', 'app', { cause: 'why' });
+    app.up();
+    assert.equal(app.facts().cause, 'why');
+    assert.equal(app.exited().facts().cause, '');
+  });
+
   test('every death by signal is unexpected', () => {
     const app = driveOne({ exitCodes: [0, 9] })
       .up()
@@ -249,5 +263,78 @@ describe('ending by itself', () => {
     app.feed({ kind: 'exited', spawn: 1, pid: 77, exit: code(1), atMs: app.nowMs });
     assert.deepEqual(app.path(), ['STARTING', 'BACKOFF']);
     assert.equal(app.logs()[0], "info: spawned: 'app' with pid 77");
+  });
+});
+
+describe('what cannot happen is refused', () => {
+  const fresh: Process = {
+    name: { group: 'app', process: 'app' },
+    groupPriority: 1,
+    policy: policy(),
+    status: { state: 'STOPPED' },
+    record: NEW_RECORD,
+  };
+  const child = { kind: 'running' as const, spawn: 1, pid: 100, startedAtMs: 0 };
+  const spawning = { kind: 'spawning' as const, spawn: 1, from: 'STOPPED' as const };
+  const context = { nowMs: 0, supervising: true, allocateSpawn: () => 2 };
+  const exited = { kind: 'exited' as const, pid: 1, exit: code(0), atMs: 0 };
+  const cases: [string, ProcessStatus, ProcessInput][] = [
+    ['a second child', { state: 'RUNNING', child }, { kind: 'start', cause: '' }],
+    [
+      'a second child while one is on its way',
+      { state: 'STARTING', child: { ...spawning, stopWanted: false } },
+      { kind: 'start', cause: '' },
+    ],
+    [
+      'a start of what is UNKNOWN',
+      { state: 'UNKNOWN', child: undefined, leaveTo: 'EXITED' },
+      { kind: 'start', cause: '' },
+    ],
+    ['a stop of what is down', { state: 'STOPPED' }, { kind: 'stop', cause: '' }],
+    [
+      'a stop of a child in doubt',
+      { state: 'UNKNOWN', child, leaveTo: 'EXITED' },
+      { kind: 'stop', cause: '' },
+    ],
+    [
+      'a pid nobody asked for',
+      { state: 'RUNNING', child },
+      { kind: 'spawned', pid: 1, startedAtMs: 0 },
+    ],
+    ['a failure nobody asked for', { state: 'RUNNING', child }, { kind: 'spawn-failed', text: '' }],
+    ['an exit of nobody', { state: 'STOPPED' }, exited],
+    [
+      'a failed signal to nobody',
+      { state: 'FATAL' },
+      { kind: 'signal-failed', plain: true, error: '' },
+    ],
+    ['a change that is not in the table', { state: 'RUNNING', child }, { kind: 'give-up' }],
+  ];
+  for (const [name, status, input] of cases) {
+    test(name, () => {
+      assert.throws(() => step({ ...fresh, status }, input, context), EngineAssertion);
+    });
+  }
+
+  test('a process that never ran has nothing to tell', () => {
+    assert.deepEqual(factsOf(fresh), {
+      name: { group: 'app', process: 'app' },
+      program: 'app',
+      groupPriority: 1,
+      priority: 999,
+      autostart: true,
+      startMs: 1000,
+      stopWaitMs: 10_000,
+      state: 'STOPPED',
+      pid: 0,
+      spawn: 0,
+      childStartedAtMs: 0,
+      lastStartAtMs: undefined,
+      lastStopAtMs: undefined,
+      exit: undefined,
+      reason: '',
+      attempts: 0,
+      cause: '',
+    });
   });
 });

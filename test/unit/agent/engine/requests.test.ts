@@ -337,12 +337,90 @@ describe('any request', () => {
     const waiting: number[] = [];
     for (let i = 0; i < 255; i++) waiting.push(app.request('start', 'pool:a'));
     waiting.push(app.request('start', 'pool:b'));
+    assert.equal(app.result(waiting[255] ?? 0), '');
     const busy = app.request('start', 'pool:b');
     assert.equal(app.result(busy), 'busy FAILED');
+    assert.match(app.replies(busy)[0]?.text ?? '', /^256 requests are waiting already/);
     assert.equal(app.result(app.request('start', 'pool:c')), 'already ALREADY_STARTED');
     app.exited('pool:a').up('pool:a');
     assert.equal(app.result(waiting[0] ?? 0), 'ok');
     assert.equal(app.result(waiting[254] ?? 0), 'already ALREADY_STARTED');
     assert.equal(app.result(app.request('start', 'pool:b')), '');
+  });
+
+  /** 256 requests wait on `pool:a`. */
+  const crowded = () => {
+    const app = new Driver().config([group('pool', ['a']), group('more', ['b', 'c'])]);
+    app.up('pool:a').up('more:b');
+    app.request('stop', 'pool:a');
+    for (let i = 0; i < 256; i++) app.request('start', 'pool:a');
+    return app;
+  };
+
+  test('that would be the first to wait is busy too, one that need not wait is not', () => {
+    const app = crowded();
+    app.request('stop', 'more:b');
+    assert.equal(app.result(app.request('start', 'more:b')), 'busy FAILED');
+    assert.equal(app.result(app.request('stop', 'more:c')), '');
+    assert.equal(app.state('more:c'), 'STARTING');
+  });
+
+  test('that takes over a start does not wait, unless others wait before it', () => {
+    const app = crowded();
+    app.exited('more:b', code(0));
+    const start = app.request('start', 'more:b');
+    const stop = app.request('stop', 'more:b');
+    assert.equal(app.result(start), 'failed ABNORMAL_TERMINATION');
+    assert.equal(app.result(stop), '');
+    const other = crowded();
+    other.exited('pool:a').spawned('pool:a');
+    assert.equal(other.result(other.request('restart', 'pool:a')), '');
+    assert.equal(other.result(other.request('stop', 'pool:a')), 'busy FAILED');
+  });
+
+  test('leaves room again when it is dropped with its process', () => {
+    const app = crowded();
+    app.config([group('more', ['b', 'c'])]);
+    app.request('stop', 'more:b');
+    assert.equal(app.result(app.request('start', 'more:b')), '');
+  });
+
+  test('to stop what has ended is NOT_RUNNING', () => {
+    const app = driveOne().up().exited();
+    assert.equal(app.result(app.request('stop')), 'already NOT_RUNNING');
+  });
+});
+
+describe('a process that is being stopped by nobody’s request', () => {
+  const stopping = () => {
+    const app = driveOne().up().config([]);
+    return app.config([group('app', ['app'], { autostart: false })]);
+  };
+
+  test('has a stop that wants to be accepted answered at once, one that wants to wait waiting', () => {
+    const app = stopping();
+    assert.equal(
+      app.result(app.request('stop', 'app', { until: 'accepted' })),
+      'already NOT_RUNNING',
+    );
+    const settled = app.request('stop');
+    assert.equal(app.result(settled), '');
+    app.exited();
+    assert.equal(app.result(settled), 'already NOT_RUNNING');
+    assert.equal(app.signals().length, 1);
+  });
+
+  test('starts again for a start or restart, whatever they want to wait for', () => {
+    for (const kind of ['start', 'restart'] as const) {
+      const app = stopping();
+      const request = app.request(kind, 'app', { until: 'accepted' });
+      assert.equal(app.result(request), '');
+      app.exited().spawned();
+      assert.equal(app.result(request), 'ok');
+      const other = stopping();
+      const settled = other.request(kind);
+      other.exited().up();
+      assert.equal(other.result(settled), 'ok');
+    }
   });
 });

@@ -155,6 +155,19 @@ describe('shutdown', () => {
     assert.equal(driver.of('shutdown-complete').length, 1);
   });
 
+  test('what comes back into the configuration meanwhile is not started', () => {
+    const driver = new Driver()
+      .config([group('app', ['app'])])
+      .up()
+      .config([]);
+    driver
+      .feed({ kind: 'shutdown' })
+      .config([group('app', ['app'])])
+      .exited();
+    assert.equal(driver.state(), 'STOPPED');
+    assert.equal(driver.spawns().length, 1);
+  });
+
   test('a configuration that comes afterwards starts nothing', () => {
     const driver = new Driver().config([]);
     driver.feed({ kind: 'shutdown' }).config([group('app', ['app'])]);
