@@ -39,15 +39,15 @@ export interface BusSideOptions {
   readonly hostName: string;
   readonly tls: TlsConfig;
   readonly agentCommand: readonly string[];
-  readonly path: string;
+  readonly env: Readonly<NodeJS.ProcessEnv>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
 /** Throws FleetError when an embedded broker is wanted and nats-server is not on this machine. */
-export function checkBus(nats: NatsConfig, path: string): void {
-  if (nats.kind === 'embedded') findNatsServer(path);
+export function checkBus(nats: NatsConfig, env: Readonly<NodeJS.ProcessEnv>): void {
+  if (nats.kind === 'embedded') findNatsServer(env['PATH'] ?? '');
 }
 
 export class BusSide {
@@ -87,7 +87,7 @@ export class BusSide {
       listen: { host: listen.host, port: nats.port },
       tls: rest.tls,
       agentCommand: rest.agentCommand,
-      path: rest.path,
+      env: rest.env,
       hosts: known,
       log: rest.log,
     });

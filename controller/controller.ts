@@ -46,8 +46,8 @@ export interface ControllerWorld {
   readonly log: Logger;
   /** Starts an agent, for the embedded bus. */
   readonly agentCommand: readonly string[];
-  /** PATH. */
-  readonly path: string;
+  /** For nats-server's place, and for what the embedded bus starts. */
+  readonly env: Readonly<NodeJS.ProcessEnv>;
 }
 
 /** Who this controller is. Throws FleetError CONFIG_INVALID naming the file that is wrong. */
@@ -74,10 +74,10 @@ export function checkIdentity(
 
 /** Starts everything; resolves when agents and ctl are served. What is registered with `daemon` undoes it. */
 export async function startController(world: ControllerWorld, daemon: Daemon): Promise<void> {
-  const { clock, config, log, path, random, stateDir } = world;
+  const { clock, config, env, log, random, stateDir } = world;
   const { signal } = daemon;
   const { files, tls } = checkIdentity(config, clock);
-  checkBus(config.nats, path);
+  checkBus(config.nats, env);
   const release = claimStateDir(stateDir);
   daemon.onExit('state directory', release);
 
@@ -85,7 +85,7 @@ export async function startController(world: ControllerWorld, daemon: Daemon): P
   const { limits } = config;
   const busSide = new BusSide({
     ...{ fleet, controller: replica, stateDir, nats: config.nats, listen: config.listen },
-    ...{ hostName: hostname(), tls: files, agentCommand: world.agentCommand, path },
+    ...{ hostName: hostname(), tls: files, agentCommand: world.agentCommand, env },
     ...{ clock, log, signal },
   });
   daemon.onExit('bus', () => busSide.close());

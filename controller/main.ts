@@ -113,7 +113,7 @@ async function main(argv: readonly string[]): Promise<number> {
         random: systemRandom,
         log,
         agentCommand: agentCommand(),
-        path: process.env['PATH'] ?? '',
+        env: process.env,
       },
       daemon,
     ),

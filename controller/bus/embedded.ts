@@ -25,8 +25,8 @@ export interface EmbeddedBusOptions {
   readonly tls: { readonly ca: string; readonly cert: string; readonly key: string };
   /** Program and first arguments that start an agent. */
   readonly agentCommand: readonly string[];
-  /** PATH of this controller. */
-  readonly path: string;
+  /** The controller's environment: PATH finds nats-server, the rest is handed on. */
+  readonly env: Readonly<NodeJS.ProcessEnv>;
   /** Hosts that were admitted before. */
   readonly hosts: readonly string[];
   readonly log: Logger;
@@ -76,7 +76,7 @@ export class EmbeddedBus {
   /** Resolves when nats-server is RUNNING. Rejects with one clear line; then nothing was left running. */
   static async start(options: EmbeddedBusOptions): Promise<EmbeddedBus> {
     const dir = join(options.stateDir, 'nats');
-    const natsServer = findNatsServer(options.path);
+    const natsServer = findNatsServer(options.env['PATH'] ?? '');
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     mkdirSync(options.storeDir, { recursive: true, mode: 0o700 });
     const socket = socketPath(dir);
@@ -147,6 +147,8 @@ export class EmbeddedBus {
         detached: true,
         stdio: ['ignore', log, log],
         cwd: this.dir,
+        // Its memory stays with the bus it belongs to, not in the machine's own state directory.
+        env: { ...this.options.env, STATE_DIRECTORY: join(this.dir, 'agent') },
         // Its state belongs to ours: a controller's folder that is removed leaves nothing elsewhere.
         env: { ...process.env, STATE_DIRECTORY: this.dir },
       });
