@@ -1,9 +1,20 @@
 // Selectors name many processes of many hosts: parse, and resolve once to an explicit list (spec fleet 7, D26-D30).
 // Invariants: pure; a host that is down is selected like any other; what matches nothing is named, never skipped.
 import { FleetError } from './errors.js';
-import { compilePattern, splitOutside, type Pattern } from './glob.js';
-import { compareNatural } from './names.js';
+import { splitOutside } from './glob.js';
+import { compareNatural, parseNameSpec, type NameSpec } from './names.js';
 import type { TargetName } from './rows.js';
+import {
+  compileHost,
+  compileLabels,
+  parseSelector,
+  stripNegation,
+  uninterpreted,
+  type HostMatcher,
+  type Selector,
+} from './selector-parse.js';
+
+export { isThreePart, compileHost, compileLabels } from './selector-parse.js';
 
 /** Most targets of one command unless the caller allows more (spec fleet 7). */
 export const TARGETS_MAX = 10_000;
@@ -71,128 +82,6 @@ export interface Resolution {
   readonly problems: readonly SelectorIssue[];
 }
 
-/** A parsed selector. Host undefined: the host scope decides. */
-interface Selector {
-  readonly text: string;
-  readonly negated: boolean;
-  readonly host: HostMatcher | undefined;
-  readonly form: 'all' | 'one' | 'two';
-  readonly group: Pattern | undefined;
-  readonly process: Pattern | undefined;
-  /** Names exactly one process or group, so matching nothing is a typing error. */
-  readonly literal: boolean;
-}
-
-interface HostMatcher {
-  readonly text: string;
-  readonly literal: string | undefined;
-  matches(host: string, labels: ReadonlyMap<string, string>): boolean;
-}
-
-const LABEL_KEY = /^[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?$/;
-
-/** Does this text have the three-part form `host:group:process`, so that it needs no host scope? */
-export function isThreePart(selector: string): boolean {
-  return splitOutside(stripNegation(selector), ':').length === 3;
-}
-
-/**
- * What -H means: the hosts that a pattern or `@labels` names, and whether it is one name without pattern.
- * Throws FleetError BAD_SELECTOR.
- */
-export function compileHost(text: string): HostMatcher {
-  if (text.startsWith('@')) {
-    const holds = compileLabels(text.slice(1));
-    return { text, literal: undefined, matches: (_host, labels) => holds(labels) };
-  }
-  const pattern = compilePattern(text.toLowerCase());
-  return { text, literal: pattern.literal, matches: (host) => pattern.matches(host.toLowerCase()) };
-}
-
-/** `role=web&env!=prod&!canary`; a host without the key satisfies `!=`. Throws FleetError BAD_SELECTOR. */
-export function compileLabels(text: string): (labels: ReadonlyMap<string, string>) => boolean {
-  const tests = splitOutside(text, '&').map((term) => compileLabel(term, text));
-  return (labels) => tests.every((test) => test(labels));
-}
-
-function compileLabel(
-  term: string,
-  whole: string,
-): (labels: ReadonlyMap<string, string>) => boolean {
-  const match = /^(!?)([^=!]*)(?:(!?=)(.*))?$/s.exec(term);
-  const [, not = '', key = '', operator, value = ''] = match ?? [];
-  if (!LABEL_KEY.test(key) || (not !== '' && operator !== undefined)) {
-    throw new FleetError('BAD_SELECTOR', `label expression '${whole}' is not understood`, {
-      hint: 'write key, !key, key=pattern or key!=pattern, joined by &',
-    });
-  }
-  if (operator === undefined) return (labels) => labels.has(key) === (not === '');
-  const pattern = compilePattern(value);
-  const matches = (labels: ReadonlyMap<string, string>): boolean => {
-    const present = labels.get(key);
-    return present !== undefined && pattern.matches(present);
-  };
-  return operator === '=' ? matches : (labels) => !matches(labels);
-}
-
-function stripNegation(text: string): string {
-  return text.startsWith('!') ? text.slice(1) : text;
-}
-
-/** Parses one selector. Throws FleetError BAD_SELECTOR with the reason. */
-function parseSelector(text: string, negated: boolean): Selector {
-  const parts = splitOutside(text, ':');
-  const fail = (why: string, hint = ''): FleetError =>
-    new FleetError('BAD_SELECTOR', `selector '${text}' ${why}`, { hint });
-  if (parts.length > 3) {
-    throw fail(
-      'has more than three parts',
-      'a selector is process, group:process or host:group:process',
-    );
-  }
-  if (parts.length === 3 && parts.includes('')) {
-    // An unset shell variable must not widen a selector to everything (D26a).
-    throw fail('has an empty part', "write '*' where everything is meant");
-  }
-  if (parts.length === 2 && parts[0] === '') throw fail('has an empty group');
-  if (parts.length === 1 && text === 'all') {
-    return {
-      text,
-      negated,
-      host: undefined,
-      form: 'all',
-      group: undefined,
-      process: undefined,
-      literal: false,
-    };
-  }
-  if (parts.length === 1) {
-    if (text === '') throw fail('is empty');
-    const process = compilePattern(text);
-    const group = process.literal === undefined ? undefined : process;
-    const literal = process.literal !== undefined;
-    return { text, negated, host: undefined, form: 'one', group, process, literal };
-  }
-  const [processText = '', groupText = '', hostText] = [...parts].reverse();
-  const group = compilePattern(groupText);
-  const process = compilePattern(processText === '' ? '*' : processText);
-  const host = hostText === undefined ? undefined : compileHost(hostText);
-  const hostLiteral = host === undefined || host.literal !== undefined;
-  const literal =
-    hostLiteral && group.literal !== undefined && (process.literal !== undefined || process.any);
-  return { text, negated, host, form: 'two', group, process, literal };
-}
-
-/** The text read as Supervisor always read it: first colon splits, an empty process or `*` is the whole group. */
-function uninterpreted(text: string): (row: SelectableRow) => boolean {
-  const colon = text.indexOf(':');
-  if (colon < 0) return (row) => row.process === text && row.group === text;
-  const group = text.slice(0, colon);
-  const process = text.slice(colon + 1);
-  if (process === '' || process === '*') return (row) => row.group === group;
-  return (row) => row.group === group && row.process === process;
-}
-
 function rowMatches(selector: Selector, row: SelectableRow): boolean {
   if (selector.group !== undefined && !selector.group.matches(row.group)) return false;
   return selector.process === undefined || selector.process.matches(row.process);
@@ -225,6 +114,8 @@ interface Bound {
   readonly text: string;
   readonly negated: boolean;
   readonly selector: Selector | undefined;
+  /** What it may mean on a host whose processes were never heard of; `*` where that is a pattern. */
+  readonly unheard: NameSpec;
   matchesHost(host: string, labels: ReadonlyMap<string, string>): boolean;
   matchesRow(row: SelectableRow): boolean;
   /** Something of it exists: hosts addressed, rows selected (or possible on hosts not heard). */
@@ -247,8 +138,16 @@ function bind<Row extends SelectableRow>(
       (host) => inScope(host.host, host.labels) && (host.rows ?? []).some((row) => asNamed(row)),
     );
     if (exists) {
-      const bound = { text: typed, negated: excluding, selector: undefined, hosts: 0, rows: 0 };
-      return { ...bound, matchesHost: inScope, matchesRow: asNamed };
+      return {
+        text: typed,
+        negated: excluding,
+        selector: undefined,
+        unheard: wholeGroupAsStar(parseNameSpec(typed)),
+        hosts: 0,
+        rows: 0,
+        matchesHost: inScope,
+        matchesRow: asNamed,
+      };
     }
   }
   const negated = excluding || typed.startsWith('!');
@@ -263,6 +162,10 @@ function bind<Row extends SelectableRow>(
     text: typed,
     negated,
     selector,
+    unheard: {
+      group: selector.group?.literal ?? selector.process?.literal ?? '*',
+      process: selector.process?.literal ?? '*',
+    },
     hosts: 0,
     rows: 0,
     matchesHost:
@@ -274,11 +177,8 @@ function bind<Row extends SelectableRow>(
   };
 }
 
-/** What a selector may mean on a host whose processes were never heard of. */
-function unheardTarget(host: string, bound: Bound): TargetName {
-  const group = bound.selector?.group?.literal ?? '*';
-  const process = bound.selector?.process?.literal ?? '*';
-  return { host, group, process };
+function wholeGroupAsStar({ group, process }: NameSpec): NameSpec {
+  return { group, process: process === '' ? '*' : process };
 }
 
 function problemOf(bound: Bound): string | undefined {
@@ -353,9 +253,10 @@ function selectHost<Row extends SelectableRow>(
   if (rows === undefined) {
     // Its processes are not known, so it stands in the result for what may be there, to fail visibly.
     const unheard = new Map<string, TargetName>();
+    for (const bound of unwanted) bound.rows++;
     for (const bound of wanted) {
       bound.rows++;
-      const target = unheardTarget(host, bound);
+      const target = { host, ...bound.unheard };
       if (
         !unwanted.some((other) => other.matchesRow({ ...target, groupPriority: 0, priority: 0 }))
       ) {

@@ -17,7 +17,15 @@ import {
 import { codeOf, ctlActions, knownCtlActions } from './support/pages.js';
 
 /** The words of the product, which pure folders use: as pure as those. */
-const WORDS = commonFiles('names', 'selector', 'glob', 'states', 'errors', 'rows');
+const WORDS = commonFiles(
+  'names',
+  'selector',
+  'selector-parse',
+  'glob',
+  'states',
+  'errors',
+  'rows',
+);
 /** What reading a configuration needs beyond the words, just as pure. */
 const READERS = commonFiles(
   ...['ctlsection', 'expand', 'fields', 'ini', 'lexer', 'paths', 'problems', 'sections'],
