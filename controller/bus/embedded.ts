@@ -147,10 +147,8 @@ export class EmbeddedBus {
         detached: true,
         stdio: ['ignore', log, log],
         cwd: this.dir,
-        // Its memory stays with the bus it belongs to, not in the machine's own state directory.
-        env: { ...this.options.env, STATE_DIRECTORY: join(this.dir, 'agent') },
         // Its state belongs to ours: a controller's folder that is removed leaves nothing elsewhere.
-        env: { ...process.env, STATE_DIRECTORY: this.dir },
+        env: { ...this.options.env, STATE_DIRECTORY: join(this.dir, 'agent') },
       });
       let failed: string | undefined;
       child.once('error', (error) => (failed = error.message));

@@ -74,7 +74,7 @@ export async function startTestController(conf = ''): Promise<TestController> {
       random: systemRandom,
       log: silentLogger,
       agentCommand: [],
-      path: '',
+      env: {},
     },
     daemon,
   );
