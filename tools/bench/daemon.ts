@@ -13,10 +13,17 @@ import { RawClient } from './rpc.js';
 import type { Side } from './stats.js';
 
 export interface Plan {
-  /** Sections after [supervisord]; DIR stands for the daemon's folder. */
+  /** Sections after [supervisord]; DIR stands for the folder of the logs. */
   readonly programs: string;
   /** Descriptors that [supervisord] asks for; more cost supervisord time at every fork, so ask for few. */
   readonly minfds?: number;
+}
+
+/** Two folders of one daemon, made by `launch`, removed by `end`. */
+export interface Places {
+  /** Configuration, sockets, our state. */
+  readonly dir: string;
+  readonly logs: string;
 }
 
 const START_PATIENCE_MS = 120_000;
@@ -31,12 +38,14 @@ export class Daemon {
   private constructor(
     readonly side: Side,
     readonly dir: string,
+    /** Where DIR of a plan leads: logs of programs and the daemon's own. */
+    readonly logs: string,
     readonly port: number,
     private readonly child: ChildProcess,
     /** Just before the daemon's own process was started. */
     readonly launchedAtMs: number,
   ) {
-    this.log = new Lines(join(dir, 's.log'));
+    this.log = new Lines(join(logs, 's.log'));
     this.rpc = new RawClient({ path: join(dir, 's.sock') }, START_PATIENCE_MS);
     this.exited = new Promise((resolve) => {
       const gone = (): void => {
@@ -48,10 +57,15 @@ export class Daemon {
     });
   }
 
-  static async launch(side: Side, program: string, dir: string, plan: Plan): Promise<Daemon> {
+  static async launch(
+    side: Side,
+    program: string,
+    { dir, logs }: Places,
+    plan: Plan,
+  ): Promise<Daemon> {
     const port = await freePort();
-    mkdirSync(dir, { recursive: true });
-    writeFileSync(join(dir, 's.conf'), configuration(dir, port, plan));
+    for (const folder of [dir, logs]) mkdirSync(folder, { recursive: true });
+    writeFileSync(join(dir, 's.conf'), configuration({ dir, logs }, port, plan));
     const env: NodeJS.ProcessEnv = { ...process.env, STATE_DIRECTORY: join(dir, 'state') };
     const launchedAtMs = nowMs();
     const child = spawn(program, ['-n', '-s', '-c', join(dir, 's.conf')], {
@@ -59,7 +73,7 @@ export class Daemon {
       stdio: 'ignore',
       cwd: ROOT,
     });
-    return new Daemon(side, dir, port, child, launchedAtMs);
+    return new Daemon(side, dir, logs, port, child, launchedAtMs);
   }
 
   get conf(): string {
@@ -69,7 +83,7 @@ export class Daemon {
   /** Waits until so many starts have reached RUNNING in all, by the daemon's own log; answers when that was seen. */
   async untilStarted(count: number): Promise<number> {
     return poll(
-      `${this.side} to have started ${count} programs (${join(this.dir, 's.log')})`,
+      `${this.side} to have started ${count} programs`,
       () => {
         if (this.isGone) throw new Error(`${this.side} ended by itself: ${this.lastWords()}`);
         this.running += this.log
@@ -101,25 +115,31 @@ export class Daemon {
     this.rpc.close();
     await endMarked(this.dir, 0);
     await this.exited;
-    await rm(this.dir, { recursive: true, force: true, maxRetries: 5 });
+    for (const folder of [this.dir, this.logs]) {
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    }
   }
 
   private lastWords(): string {
     try {
-      return readFileSync(join(this.dir, 's.log'), 'utf8').trim().split('\n').slice(-3).join(' | ');
+      return readFileSync(join(this.logs, 's.log'), 'utf8')
+        .trim()
+        .split('\n')
+        .slice(-3)
+        .join(' | ');
     } catch {
       return 'it left no log';
     }
   }
 }
 
-function configuration(dir: string, port: number, plan: Plan): string {
+function configuration({ dir, logs }: Places, port: number, plan: Plan): string {
   const lines = [
     '[supervisord]',
-    `logfile=${dir}/s.log`,
+    `logfile=${logs}/s.log`,
     'logfile_maxbytes=0',
     `pidfile=${dir}/s.pid`,
-    `childlogdir=${dir}`,
+    `childlogdir=${logs}`,
     `minfds=${plan.minfds ?? 1024}`,
     ...(process.getuid?.() === 0 ? ['user=root'] : []),
     '[unix_http_server]',
@@ -131,5 +151,5 @@ function configuration(dir: string, port: number, plan: Plan): string {
     '[supervisorctl]',
     `serverurl=unix://${dir}/s.sock`,
   ];
-  return `${lines.join('\n')}\n${plan.programs.replaceAll('DIR', dir)}\n`;
+  return `${lines.join('\n')}\n${plan.programs.replaceAll('DIR', logs)}\n`;
 }

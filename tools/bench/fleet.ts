@@ -131,7 +131,7 @@ async function start(lab: Lab, hosts: Readonly<Record<string, string>>): Promise
     throw new Error('no nats-server here (apt-get install nats-server)');
   }
   const texts = Object.entries(hosts).map(([host, text]) => {
-    const logs = lab.folder('logs');
+    const logs = lab.logFolder();
     mkdirSync(logs);
     return [host, text.replaceAll('DIR', logs)] as const;
   });

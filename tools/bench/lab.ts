@@ -11,6 +11,8 @@ import { endMarked } from '../marked.mjs';
 import { Daemon, type Plan } from './daemon.js';
 import type { Row, Side } from './stats.js';
 
+const MEMORY_DISK = '/dev/shm';
+
 export interface Options {
   /** Programs of the trials that start and end very many. */
   readonly programs: number;
@@ -33,6 +35,8 @@ export class Lab {
   private constructor(
     readonly options: Options,
     private readonly dir: string,
+    /** On a memory disk where there is one: the disk's own moods would hide the daemons. */
+    private readonly logs: string,
     /** The compiled load.c. */
     readonly load: string,
     private readonly programs: ReadonlyMap<Side, string>,
@@ -43,6 +47,7 @@ export class Lab {
     const agent = Lab.bin('fleetvisor-agent');
     if (agent === undefined) throw new Error('dist/bin/fleetvisor-agent is missing: npm run build');
     const dir = await mkdtemp(join(tmpdir(), 'fvb-'));
+    const logs = existsSync(MEMORY_DISK) ? await mkdtemp(join(MEMORY_DISK, 'fvb-')) : dir;
     const load = join(dir, 'load');
     const source = join(ROOT, 'tools/bench/load.c');
     await promisify(execFile)('cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', load, source]);
@@ -50,7 +55,7 @@ export class Lab {
     const programs = new Map<Side, string>();
     if (supervisord !== undefined) programs.set('supervisord', supervisord);
     programs.set('fleetvisor', agent);
-    return new Lab(options, dir, load, programs);
+    return new Lab(options, dir, logs, load, programs);
   }
 
   /** The path of a program of the last build; undefined when that has none. */
@@ -66,8 +71,8 @@ export class Lab {
 
   /** Starts a daemon without waiting for anything. */
   async launch(side: Side, plan: Plan): Promise<Daemon> {
-    const dir = this.folder(side);
-    const daemon = await Daemon.launch(side, this.programs.get(side) ?? '', dir, plan);
+    const places = { dir: this.folder(side), logs: this.logFolder() };
+    const daemon = await Daemon.launch(side, this.programs.get(side) ?? '', places, plan);
     this.open.add(daemon);
     return daemon;
   }
@@ -93,6 +98,11 @@ export class Lab {
     return join(this.dir, `${name.slice(0, 2)}${this.launched++}`);
   }
 
+  /** The same for logs. */
+  logFolder(): string {
+    return join(this.logs, `logs${this.launched++}`);
+  }
+
   /** In the shape that test/support asks for: run after the trial, last first. */
   after(clean: () => Promise<void>): void {
     this.cleanups.push(clean);
@@ -109,7 +119,9 @@ export class Lab {
   async close(): Promise<void> {
     await this.clear();
     await endMarked(this.dir, 0);
-    await rm(this.dir, { recursive: true, force: true, maxRetries: 5 });
+    for (const folder of [this.dir, this.logs]) {
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    }
   }
 }
 

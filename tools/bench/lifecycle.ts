@@ -3,6 +3,7 @@ import { nowMs, pause } from './clock.js';
 import { timeCommand } from './command.js';
 import type { Daemon } from './daemon.js';
 import { Stamps } from './follow.js';
+import { cpuMs } from './proc.js';
 import { VICTIMS, Victims } from './victims.js';
 import { Lab, type Trial, collect, pool } from './lab.js';
 import { type Side, quantile } from './stats.js';
@@ -64,6 +65,7 @@ export const many: Trial = {
   async run(lab) {
     const { programs: count, rounds } = lab.options;
     const starts = collect();
+    const costs = collect();
     const shutdowns = collect();
     const programs = pool(`${lab.load} idle`, count);
     // Two pipe ends and a log file each, and some air.
@@ -72,6 +74,7 @@ export const many: Trial = {
       for (const side of lab.sides) {
         const daemon = await lab.launch(side, { programs, minfds });
         starts[side].push((await daemon.untilStarted(count)) - daemon.launchedAtMs);
+        costs[side].push(cpuMs(await daemon.pids()));
         shutdowns[side].push(await shutDown(daemon));
         await lab.end(daemon);
       }
@@ -84,6 +87,13 @@ export const many: Trial = {
         goal: { kind: 'times', atLeast: 4 },
         samples: starts,
         note: `from the daemon's own exec, minfds=${minfds}, the last "entered RUNNING state" of its log`,
+      },
+      {
+        name: `start of ${count} programs, CPU of the daemon`,
+        unit: 'ms',
+        better: 'less',
+        samples: costs,
+        note: 'no goal; it tells work from waiting when the machine is busy',
       },
       {
         name: `shutdown of ${count} programs`,

@@ -1,6 +1,5 @@
 // Trials of the log path: one program that floods, and many that write a few lines each.
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { nowMs, pause, poll } from './clock.js';
 import { Stamps } from './follow.js';
@@ -9,7 +8,6 @@ import { cpuMs } from './proc.js';
 import type { Side } from './stats.js';
 
 const FLOOD_BYTES = 1_000_000_000;
-const MEMORY_DISK = '/dev/shm';
 
 export const flood: Trial = {
   name: 'flood',
@@ -24,8 +22,6 @@ export const flood: Trial = {
         cost[side].push(cpuSeconds / (FLOOD_BYTES / 1e9));
       }
     }
-    const where = existsSync(MEMORY_DISK) ? 'a memory disk' : 'the temporary folder';
-    const note = `into ${where}, rotated at 50 MB; every byte is counted afterwards`;
     return [
       {
         name: 'log flood, throughput',
@@ -33,7 +29,7 @@ export const flood: Trial = {
         better: 'more',
         goal: { kind: 'times', atLeast: 1 },
         samples: speed,
-        note,
+        note: 'rotated at 50 MB; every byte is counted afterwards',
       },
       {
         name: 'log flood, CPU of the daemon',
@@ -50,14 +46,13 @@ async function floodOnce(
   lab: Lab,
   side: Side,
 ): Promise<{ megabytesPerSecond: number; cpuSeconds: number }> {
-  const logs = await logFolder(lab);
   const stamps = new Stamps(lab.folder('stamps'));
   const programs = pool(`${lab.load} flood ${stamps.path} ${FLOOD_BYTES}`, 1, [
     'autostart=false',
     'stdout_logfile_maxbytes=50MB',
     // Room for all of it, so that nothing is lost by rotation and the sum can be compared.
     'stdout_logfile_backups=40',
-  ]).replace('DIR/', `${logs}/`);
+  ]).replaceAll('DIR/p_', 'DIR/flood_');
   const daemon = await lab.launch(side, { programs });
   await poll('the daemon to answer', () => answers(daemon.rpc), { everyMs: 50 });
   await pause(500);
@@ -69,10 +64,11 @@ async function floodOnce(
     for (const { word, atMs } of stamps.next()) seen.set(word, atMs);
     return seen.has('done');
   });
-  await poll('the log to be whole', () => sizeOf(logs) === FLOOD_BYTES, { patienceMs: 10_000 });
+  await poll('the log to be whole', () => sizeOf(daemon.logs) === FLOOD_BYTES, {
+    patienceMs: 10_000,
+  });
   const cpuSeconds = (cpuMs(pids) - beforeMs) / 1000;
   await lab.end(daemon);
-  rmSync(logs, { recursive: true, force: true });
   const seconds = ((seen.get('done') ?? NaN) - (seen.get('begun') ?? NaN)) / 1000;
   return { megabytesPerSecond: FLOOD_BYTES / 1e6 / seconds, cpuSeconds };
 }
@@ -84,21 +80,10 @@ async function answers(rpc: { call(method: string): Promise<unknown> }): Promise
   );
 }
 
-/** On a memory disk where there is one: the disk's own moods would hide the daemons. */
-async function logFolder(lab: Lab): Promise<string> {
-  if (!existsSync(MEMORY_DISK)) {
-    const folder = lab.folder('logs');
-    mkdirSync(folder);
-    return folder;
-  }
-  const folder = await mkdtemp(join(MEMORY_DISK, 'fvb-'));
-  lab.after(async () => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 function sizeOf(folder: string): number {
   // A file that rotation renames between the listing and the look is counted at the next look.
   return readdirSync(folder)
+    .filter((name) => name.startsWith('flood_'))
     .map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0)
     .reduce((sum, size) => sum + size, 0);
 }
