@@ -14,7 +14,7 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const FILES = [
   'common/states.ts',
   ...['process', 'restart', 'engine', 'requests', 'shutdown', 'configure', 'adopt'].map(inEngine),
-  ...['facts', 'groups', 'order', 'describe'].map(inEngine),
+  ...['deadlines', 'facts', 'groups', 'order', 'describe'].map(inEngine),
 ];
 const NOTICED_PERCENT_MIN = 95;
 /** A mutant that runs longer is in an endless loop, which is noticed too. */

@@ -4,6 +4,7 @@
 import type { NameSpec } from '../../common/names.js';
 import { SIGNALLABLE_STATES } from '../../common/states.js';
 import { Configurator, isDown } from './configure.js';
+import { Deadlines } from './deadlines.js';
 import { factsOf, liveChildOf } from './facts.js';
 import { Groups } from './groups.js';
 import { lines } from './messages.js';
@@ -42,6 +43,9 @@ export class Engine implements EngineView {
   readonly #signals = new Map<number, SentSignal>();
   readonly #requests: Requests;
   readonly #configurator: Configurator;
+  readonly #deadlines = new Deadlines();
+  /** Processes whose deadline may have moved during the present input. */
+  readonly #touched = new Set<Slot>();
   #shutdown: Shutdown | undefined;
   #effects: Effect[] = [];
   #nextSpawn: number;
@@ -63,6 +67,7 @@ export class Engine implements EngineView {
       isShuttingDown: () => this.#shutdown !== undefined,
       act: (slot, input) => this.#act(slot, input),
       emit: (change) => this.#effects.push({ kind: 'emit', change }),
+      forget: (slot) => this.#forget(slot),
       claim: (slot, spawn) => this.#claim(slot, spawn),
       release: (spawn) => this.#release(spawn),
     });
@@ -74,13 +79,12 @@ export class Engine implements EngineView {
     this.#dispatch(input);
     this.#configurator.sweep();
     if (this.#shutdown?.proceed() === true) this.#effects.push({ kind: 'shutdown-complete' });
+    this.#renewDeadlines();
     return this.#effects;
   }
 
   deadlineMs(): number | undefined {
-    let next = this.#shutdown?.reportAtMs();
-    for (const slot of this.#groups.slots()) next = earliest(next, this.#slotDeadlineMs(slot));
-    return next;
+    return earliest(this.#shutdown?.reportAtMs(), this.#deadlines.nextMs());
   }
 
   status(name: NameSpec): ProcessStatus | undefined {
@@ -107,7 +111,7 @@ export class Engine implements EngineView {
   #dispatch(input: EngineInput): void {
     switch (input.kind) {
       case 'apply-config':
-        return this.#configurator.apply(input.groups, input.adopt);
+        return this.#onConfig(input);
       case 'add-group':
         return this.#onAddGroup(input.request, input.group);
       case 'remove-group':
@@ -133,6 +137,12 @@ export class Engine implements EngineView {
       default:
         input satisfies never;
     }
+  }
+
+  #onConfig({ groups, adopt }: InputOf<'apply-config'>): void {
+    this.#configurator.apply(groups, adopt);
+    // Policies move deadlines.
+    this.#touchAll();
   }
 
   #onAddGroup(request: RequestId, spec: GroupSpec): void {
@@ -209,6 +219,7 @@ export class Engine implements EngineView {
     }
     if (this.#refuseInShutdown(input.request, slot)) return;
     if (input.kind === 'signal') return this.#onSignalRequest(input, slot);
+    this.#touched.add(slot);
     const { request, kind, cause, until, ifSpawn } = input;
     this.#requests.submit(slot, { request, action: kind, cause, until, ifSpawn });
   }
@@ -234,9 +245,11 @@ export class Engine implements EngineView {
   }
 
   #onDeadline(): void {
-    for (const slot of this.#groups.inOrder()) {
+    for (const slot of this.#groups.sort(this.#deadlines.takeDue(this.#nowMs))) {
+      this.#touched.add(slot);
       if (isDue(this.#processDeadlineMs(slot), this.#nowMs)) this.#act(slot, { kind: 'deadline' });
-      else if (isDue(this.#requests.reportAtMs(slot), this.#nowMs)) this.#requests.pump(slot);
+      // Else it is the report on a stop that somebody waits for.
+      else this.#requests.pump(slot);
     }
   }
 
@@ -250,6 +263,7 @@ export class Engine implements EngineView {
     for (const slot of this.#groups.inOrder()) {
       this.#requests.abandon(slot, 'failed', 'SHUTDOWN_STATE', SHUTTING_DOWN);
     }
+    this.#touchAll();
   }
 
   #onForceUnknown(input: InputOf<'force-unknown'>): void {
@@ -265,6 +279,7 @@ export class Engine implements EngineView {
 
   /** One input for one process. What fails for it stays with it. */
   #step(slot: Slot, input: ProcessInput): void {
+    this.#touched.add(slot);
     const context = {
       nowMs: this.#nowMs,
       supervising: this.#isSupervising(slot),
@@ -331,8 +346,21 @@ export class Engine implements EngineView {
     return deadlineMs(slot.process, this.#isSupervising(slot));
   }
 
-  #slotDeadlineMs(slot: Slot): number | undefined {
-    return earliest(this.#processDeadlineMs(slot), this.#requests.reportAtMs(slot));
+  #renewDeadlines(): void {
+    for (const slot of this.#touched) {
+      const dueMs = earliest(this.#processDeadlineMs(slot), this.#requests.reportAtMs(slot));
+      this.#deadlines.set(slot, dueMs);
+    }
+    this.#touched.clear();
+  }
+
+  #touchAll(): void {
+    for (const slot of this.#groups.inOrder()) this.#touched.add(slot);
+  }
+
+  #forget(slot: Slot): void {
+    this.#touched.delete(slot);
+    this.#deadlines.set(slot, undefined);
   }
 
   #refuseInShutdown(request: RequestId, slot: Slot | undefined): boolean {

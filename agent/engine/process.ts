@@ -136,8 +136,8 @@ class Turn {
 
   start(cause: string): void {
     const { status, record } = this.process;
-    this.#assert(childOf(status) === undefined, 'a start while there is a child');
-    this.#assert(TRANSITIONS[status.state].includes('STARTING'), 'a start in this state');
+    // None of the states that lead to STARTING has a child.
+    this.#assert(TRANSITIONS[status.state].includes('STARTING'), 'a start');
     const spawn = this.#context.allocateSpawn();
     this.#note({
       spawn,

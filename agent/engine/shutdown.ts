@@ -23,6 +23,8 @@ export class Shutdown {
   readonly #hands: ShutdownHands;
   /** The first report is due at once. */
   #reportAtMs = -Infinity;
+  /** The tier that is being stopped; those at the end that are down are dropped. */
+  #tier: Slot[] = [];
   #isComplete = false;
 
   constructor(groups: Groups, hands: ShutdownHands) {
@@ -33,14 +35,13 @@ export class Shutdown {
   /** Goes on as far as possible; true once, when nothing is left to stop. */
   proceed(): boolean {
     if (this.#isComplete) return false;
-    for (;;) {
-      const tier = this.#nextTier();
-      if (tier.length === 0) {
+    while (this.#isTierDown()) {
+      this.#tier = this.#nextTier();
+      if (this.#tier.length === 0) {
         this.#isComplete = true;
         return true;
       }
-      for (const slot of stopOrder(tier, priorityOf)) this.#stop(slot);
-      if (tier.some(isUnstopped)) break;
+      for (const slot of stopOrder(this.#tier, priorityOf)) this.#stop(slot);
     }
     this.#report();
     return false;
@@ -49,6 +50,15 @@ export class Shutdown {
   /** When it is to be said again who is waited for; undefined: never. */
   reportAtMs(): number | undefined {
     return this.#isComplete ? undefined : this.#reportAtMs;
+  }
+
+  /** Looks at each process of a tier once, not at all of them after every input. */
+  #isTierDown(): boolean {
+    for (let last = this.#tier.at(-1); last !== undefined; last = this.#tier.at(-1)) {
+      if (isUnstopped(last)) return false;
+      this.#tier.pop();
+    }
+    return true;
   }
 
   /** What is not down in the groups of the highest priority value that have any such. */

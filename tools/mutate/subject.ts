@@ -7,6 +7,7 @@ import { takeTests } from './collect.js';
 
 import '../../test/unit/agent/engine/adopt.test.js';
 import '../../test/unit/agent/engine/configure.test.js';
+import '../../test/unit/agent/engine/deadlines.test.js';
 import '../../test/unit/agent/engine/describe.test.js';
 import '../../test/unit/agent/engine/engine.test.js';
 import '../../test/unit/agent/engine/messages.test.js';

@@ -33,6 +33,15 @@ describe('configuration', () => {
     assert.equal(driver.exited('app', code(1)).state(), 'EXITED');
   });
 
+  test('a changed policy moves the deadline of what is under way', () => {
+    const driver = driveOne().spawned();
+    driver.config([group('app', ['app'], { startMs: 5000 })]);
+    assert.equal(driver.engine.deadlineMs(), driver.nowMs + 5001);
+    driver.pass(5000);
+    assert.equal(driver.state(), 'STARTING');
+    assert.equal(driver.pass(1).state(), 'RUNNING');
+  });
+
   test('a changed priority changes the order', () => {
     const driver = new Driver().config([group('a', ['a']), group('b', ['b'])]);
     driver.config([group('a', ['a']), group('b', ['b'], {}, 1)]);
@@ -210,6 +219,16 @@ describe('groups by request', () => {
     driver.feed({ kind: 'remove-group', request: 92, group: 'app' });
     assert.equal(driver.result(92), 'failed BAD_NAME');
     assert.equal(driver.engine.facts(app), undefined);
+  });
+
+  test('a removed group leaves no deadline behind', () => {
+    const driver = driveOne({ startMs: 0, autorestart: 'always' });
+    for (let i = 0; i < 11; i++) driver.spawned().exited('app', code(1));
+    assert.notEqual(driver.engine.deadlineMs(), undefined);
+    driver.feed({ kind: 'remove-group', request: 90, group: 'app' });
+    assert.equal(driver.result(90), 'ok');
+    assert.equal(driver.engine.deadlineMs(), undefined);
+    assert.equal(driver.pass(10_000).spawns().length, 11);
   });
 
   test('a group whose UNKNOWN process may live cannot be removed', () => {

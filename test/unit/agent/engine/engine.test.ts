@@ -45,6 +45,22 @@ describe('order', () => {
     assert.equal(driver.engine.deadlineMs(), 10_001);
   });
 
+  test('what is due together is met in the order of the groups, then as configured', () => {
+    const driver = new Driver().config([
+      group('b', ['b2', 'b1'], {}, 5),
+      group('z', ['z'], {}, 1),
+      group('a', ['a'], {}, 5),
+    ]);
+    for (const name of ['b:b1', 'a:a', 'b:b2', 'z:z']) driver.spawned(name);
+    driver.pass(1001);
+    const running = driver
+      .changes()
+      .flatMap((change) =>
+        change.kind === 'process' && change.to === 'RUNNING' ? [change.facts.name.process] : [],
+      );
+    assert.deepEqual(running, ['z', 'a', 'b2', 'b1']);
+  });
+
   test('time never goes back', () => {
     const driver = driveOne().spawned();
     driver.nowMs = 500;
