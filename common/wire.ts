@@ -1,7 +1,9 @@
 // Domain types <-> generated messages, both ways, in one place. Decoding checks what the types promise.
-import { EventClass as WireClass, Event as WireEvent } from '../proto/gen/fleetvisor/v1/event.js';
+import type { Event as WireEvent } from '../proto/gen/fleetvisor/v1/event.js';
+import { EventClass as WireClass } from '../proto/gen/fleetvisor/v1/event.js';
+import type {
+  Exit as WireExit} from '../proto/gen/fleetvisor/v1/process.js';
 import {
-  Exit as WireExit,
   ProcessRow as WireRow,
   ProcessState as WireState,
 } from '../proto/gen/fleetvisor/v1/process.js';
