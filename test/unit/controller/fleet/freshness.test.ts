@@ -1,3 +1,4 @@
+// How far rows may be trusted: by the host's state, and by how far the view trails what the host named (spec fleet D23).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { HostState } from '../../../../common/states.js';

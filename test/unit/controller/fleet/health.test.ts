@@ -1,3 +1,4 @@
+// A host's states, from its sessions and heartbeats alone: every edge, each on time (spec fleet 4).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { heartbeatMs, HEALTH_TIMES, HostHealth } from '../../../../controller/fleet/health.js';

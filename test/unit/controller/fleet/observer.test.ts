@@ -1,3 +1,4 @@
+// A replica that loses many hosts at once doubts itself before it blames them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Observer } from '../../../../controller/fleet/observer.js';

@@ -1,3 +1,4 @@
+// Who may join under a name: proof, versions, and two machines that claim one name.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { admit, type Claim, type Incumbent } from '../../../../controller/fleet/registration.js';

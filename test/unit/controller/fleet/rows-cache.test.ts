@@ -1,3 +1,4 @@
+// Rows are kept encoded, and joined bytes decode to what the rows say.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeRow, headerToWire, hostRowsFromWire } from '../../../../common/wire.js';

@@ -1,3 +1,4 @@
+// One event by two paths counts once, in bounded memory.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SeenEvents } from '../../../../controller/fleet/seen.js';

@@ -1,3 +1,4 @@
+// The view of one host's rows: changes in order, gaps, late events, snapshots, new lives.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nameKey } from '../../../../common/names.js';
