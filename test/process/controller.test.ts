@@ -381,3 +381,10 @@ test('HTTP tells health and metrics, and changes nothing', async () => {
   assert.match(await (await fetch(`${base}/metrics`)).text(), /^fleetvisor_hosts\{state="up"\} /m);
   assert.equal((await fetch(`${base}/metrics`, { method: 'POST' })).status, 405);
 });
+
+test('a session that falls silent is closed', async () => {
+  const agent = await connect('mute1', {});
+  await agent.message('accepted');
+  agent.snapshot('');
+  await agent.over;
+});
