@@ -1,17 +1,26 @@
 // The fleet's command line: options, actions, help. The one importer of commander.
 // Invariant: options before the action are for all actions; scope options may also stand after it.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { existsSync } from 'node:fs';
 import type { Clock } from '../common/clock.js';
 import { FleetError } from '../common/errors.js';
-import { explainProblems } from './problems.js';
 import type { Random } from '../common/random.js';
 import { VERSION } from '../common/version.js';
 import { FleetClient } from './client.js';
-import { defaultCtlConf, loadCtlConfig, type CtlConfig } from './config.js';
-import type { Context, ScopeOptions } from './context.js';
+import type { Context } from './context.js';
 import { parseCount, parseDuration, parseInstant } from './durations.js';
 import { EXIT } from './exit.js';
+import {
+  collect,
+  conditions,
+  configurationOf,
+  controllersOf,
+  oldTail,
+  refuseStray,
+  runRollout,
+  scopeOf,
+  wantsJson,
+  type Options,
+} from './options.js';
 import type { Output } from './output.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -24,52 +33,6 @@ export interface World {
   readonly random: Random;
   readonly signal: AbortSignal;
 }
-
-/** Options as commander hands them over, global and of the action merged. */
-interface Options {
-  readonly config?: string;
-  readonly controller?: string[];
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-  readonly json?: boolean;
-  readonly output?: string;
-  readonly host?: string[];
-  readonly label?: string[];
-  readonly allHosts?: boolean;
-  readonly exclude?: string[];
-  readonly expect?: number;
-  readonly maxTargets?: number;
-  readonly timeout?: number;
-  readonly id?: string;
-  readonly ifEpoch?: number;
-  readonly ifRev?: number;
-  readonly ifSpawn?: number;
-  readonly follow?: boolean;
-  readonly lines?: number;
-  readonly bytes?: number;
-  readonly prefix?: 'none' | 'host' | 'full';
-  readonly raw?: boolean;
-  readonly since?: string;
-  readonly until?: string;
-  readonly type?: string[];
-  readonly limit?: number;
-  readonly rolling?: boolean;
-  readonly batch?: string;
-  readonly soak?: number;
-  readonly maxFailures?: number;
-  readonly unreachable?: 'fail' | 'skip';
-  readonly all?: boolean;
-  readonly dir?: string;
-  readonly fleet?: string;
-  readonly san?: string[];
-  readonly days?: string;
-}
-
-const collect = (value: string, earlier: string[] | undefined): string[] => [
-  ...(earlier ?? []),
-  value,
-];
 
 /** Turns our usage errors into commander's, so that they carry the option's name once. */
 function reading<T>(read: (text: string) => T): (text: string) => T {
@@ -121,14 +84,6 @@ export async function runFleet(argv: readonly string[], world: World): Promise<n
   } finally {
     run.close();
   }
-}
-
-/** supervisorctl's `tail -1000 NAME` means the last 1000 bytes. */
-function oldTail(argv: readonly string[]): readonly string[] {
-  const at = argv.indexOf('tail');
-  const option = argv[at + 1] ?? '';
-  if (at < 0 || !/^-\d+$/.test(option)) return argv;
-  return [...argv.slice(0, at + 1), '-c', option.slice(1), ...argv.slice(at + 2)];
 }
 
 class Run {
@@ -275,14 +230,7 @@ class Run {
           'stop and start processes',
           async (context, args, options) => {
             if (options.rolling === true) return runRollout(context, args, options);
-            const given = ['batch', 'soak', 'maxFailures', 'unreachable'] as const;
-            const [stray] = given.filter((name) => options[name] !== undefined);
-            if (stray !== undefined) {
-              const flag = stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-              throw new FleetError('USAGE', `--${flag} is for rolling restarts`, {
-                hint: 'add --rolling',
-              });
-            }
+            refuseStray(options);
             const { runAct } = await import('./commands/act.js');
             return runAct(context, {
               action: 'restart',
@@ -402,7 +350,7 @@ class Run {
 
   #context(options: Options): Context {
     const { out, clock, random, signal } = this.#world;
-    const { config, tls } = this.#configuration(options);
+    const { config, tls } = configurationOf(options, this.#world.env);
     return {
       out,
       json: wantsJson(options),
@@ -414,7 +362,7 @@ class Run {
       timeoutMs: options.timeout ?? 0,
       client: () => {
         this.#client ??= new FleetClient({
-          controllers: this.#controllers(options, config),
+          controllers: controllersOf(options, config, this.#world.env),
           tls: tls(),
           wallMs: clock.wallMs(),
         });
@@ -422,57 +370,6 @@ class Run {
       },
     };
   }
-
-  #controllers(options: Options, config: CtlConfig | undefined): string[] {
-    const fromEnv = this.#world.env['FLEETVISOR_CONTROLLER'];
-    const given = options.controller ?? (options.config === undefined && fromEnv ? [fromEnv] : []);
-    const listed = given.flatMap((text) => text.split(',')).map((text) => text.trim());
-    if (listed.length > 0) return listed.map(checkAddress);
-    const configured = (config?.controllers ?? []).map(({ host, port }) => `${host}:${port}`);
-    if (configured.length > 0) return configured;
-    throw new FleetError('USAGE', 'no controller is known', {
-      hint: 'give --controller HOST:PORT or -C ctl.conf',
-    });
-  }
-
-  /** ctl.conf, when there is one, and the certificate files, which are asked for only when something is dialled. */
-  #configuration(options: Options): {
-    config: CtlConfig | undefined;
-    tls: () => { ca: string; cert: string; key: string };
-  } {
-    const { env } = this.#world;
-    const file = options.config ?? defaultCtlConf(env);
-    let config: CtlConfig | undefined;
-    if (options.config !== undefined || existsSync(file)) {
-      const loaded = loadCtlConfig(file, presentOnly(env));
-      if (!loaded.ok) throw explainProblems(file, loaded.problems);
-      config = loaded.config;
-    }
-    const tls = (): { ca: string; cert: string; key: string } => {
-      const need = (name: 'ca' | 'cert' | 'key'): string => {
-        const path = options[name] ?? config?.[name];
-        if (path !== undefined) return path;
-        throw new FleetError('USAGE', `no ${name}= in ${file} and no --${name}`, {
-          hint: "'ctl certs issue user NAME' makes a certificate for you",
-        });
-      };
-      return { ca: need('ca'), cert: need('cert'), key: need('key') };
-    };
-    return { config, tls };
-  }
-}
-
-function presentOnly(env: Environment): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
-  );
-}
-
-function checkAddress(text: string): string {
-  if (/^(\[[0-9a-fA-F:.]+\]|[^:\s]+):\d{1,5}$/.test(text)) return text;
-  throw new FleetError('USAGE', `'${text}' is not an address of a controller`, {
-    hint: 'write HOST:PORT, e.g. 127.0.0.1:9500',
-  });
 }
 
 /** commander hands over the arguments, then the action's own options, then the command. */
@@ -484,41 +381,12 @@ function unpack(all: readonly unknown[]): { args: string[]; options: Options } {
     for (const [name, value] of Object.entries(at.opts())) {
       const inner = merged[name];
       // Lists add up over the levels; of single values the one nearest to the action counts.
-      if (Array.isArray(inner) && Array.isArray(value)) merged[name] = [...value, ...inner];
-      else merged[name] ??= value;
+      if (Array.isArray(inner) && Array.isArray(value)) {
+        merged[name] = [...(value as unknown[]), ...(inner as unknown[])];
+      } else merged[name] ??= value;
     }
   }
   return { args: args.filter((text): text is string => text !== undefined), options: merged };
-}
-
-function wantsJson(options: Options): boolean {
-  return options.json === true || options.output === 'json';
-}
-
-function scopeOf(options: Options): ScopeOptions {
-  return {
-    hosts: options.host ?? [],
-    labels: options.label ?? [],
-    allHosts: options.allHosts === true,
-    exclude: options.exclude ?? [],
-    expect: options.expect,
-    maxTargets: options.maxTargets ?? 0,
-  };
-}
-
-function conditions(options: Options): {
-  id: string | undefined;
-  ifEpoch: number;
-  ifSeq: number;
-  ifSpawn: number;
-} {
-  const { id, ifEpoch = 0, ifRev = 0, ifSpawn = 0 } = options;
-  if (id !== undefined && !/^[A-Za-z0-9._-]{1,64}$/.test(id)) {
-    throw new FleetError('USAGE', `--id '${id}' is not usable`, {
-      hint: 'use letters, digits, dots, dashes and underscores, at most 64',
-    });
-  }
-  return { id, ifEpoch, ifSeq: ifRev, ifSpawn };
 }
 
 function addRolling(command: Command): Command {
@@ -529,26 +397,4 @@ function addRolling(command: Command): Command {
     .addOption(
       new Option('--unreachable <what>', 'targets on unreachable hosts').choices(['fail', 'skip']),
     );
-}
-
-async function runRollout(
-  context: Context,
-  selectors: string[],
-  options: Options,
-): Promise<number> {
-  const { runRolling } = await import('./commands/rollout.js');
-  const { batch = '10%' } = options;
-  const percent = batch.endsWith('%');
-  const size = parseCount(percent ? batch.slice(0, -1) : batch, '--batch', 1);
-  if (percent && size > 100) throw new FleetError('USAGE', `--batch ${batch} is more than all`);
-  return runRolling(context, {
-    action: 'restart',
-    selectors,
-    batch: percent ? 0 : size,
-    batchPercent: percent ? size : 0,
-    soakMs: options.soak ?? 10_000,
-    maxFailures: options.maxFailures ?? 0,
-    unreachable: options.unreachable ?? 'fail',
-    id: conditions(options).id,
-  });
 }

@@ -5,9 +5,11 @@ import { createSecureContext, type PeerCertificate } from 'node:tls';
 import {
   connectivityState,
   credentials,
+  logVerbosity,
   Metadata,
   Server,
   ServerCredentials,
+  setLogVerbosity,
   status as Status,
   type CallOptions,
   type ChannelCredentials,
@@ -28,13 +30,11 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { codeOfStatus, FleetError, isErrorCode, statusOf, type StatusName } from './errors.js';
-import {
-  formatIdentity,
-  identityFromAltNames,
-  type Identity,
-  type IdentityKind,
-} from './identity.js';
-import { checkPeer, type TlsMaterial } from './tls.js';
+import { type Identity, type IdentityKind } from './identity.js';
+import { openStream, writeMessage, type MessageStream } from './message-stream.js';
+import { admitPeer, checkPeer, type TlsMaterial } from './tls.js';
+
+export type { MessageStream } from './message-stream.js';
 
 /** Largest message, before and after decompression (spec fleet 14). */
 export const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
@@ -55,8 +55,6 @@ const COMMON_OPTIONS: ChannelOptions = {
   'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
   'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
 };
-
-// ---------------------------------------------------------------- client
 
 export interface DialOptions {
   /** `HOST:PORT`. */
@@ -174,86 +172,10 @@ export async function connect(client: Client, address: string, timeoutMs: number
   }
 }
 
-// ---------------------------------------------------------------- both directions
-
-/** One end of a bidirectional stream. */
-export interface MessageStream<In, Out> {
-  /** What the other end sends, read only as fast as it is taken; for one reader. Ends with the stream. */
-  readonly incoming: AsyncIterable<In>;
-  /** Resolves when the transport took the message (its flow control included); false: the stream is over. */
-  send(message: Out): Promise<boolean>;
-  /** Messages given to `send` that the transport has not taken yet. */
-  readonly pending: number;
-  /** Nothing more will be sent. */
-  end(): void;
-  /** Ends both directions now. */
-  cancel(): void;
-  /** Aborted when the stream is over, for whatever reason. */
-  readonly signal: AbortSignal;
-}
-
 /** A client's end of a bidirectional call: `duplex(client.connect(new Metadata()))`. */
 export function duplex<In, Out>(call: ClientDuplexStream<Out, In>): MessageStream<In, Out> {
   return openStream<In, Out>(call, () => call.cancel(), fromStatus);
 }
-
-interface DuplexCall<Out> extends NodeJS.EventEmitter {
-  write(message: Out, callback: (error?: Error | null) => void): boolean;
-  iterator(options: { destroyOnReturn: boolean }): AsyncIterableIterator<unknown>;
-  end(): unknown;
-}
-
-function openStream<In, Out>(
-  call: DuplexCall<Out>,
-  cancel: () => void,
-  failure: (error: unknown) => unknown,
-): MessageStream<In, Out> {
-  const over = new AbortController();
-  let pending = 0;
-  let ended = false;
-  call.on('error', () => over.abort());
-  for (const event of ['close', 'cancelled', 'status']) call.on(event, () => over.abort());
-  async function* read(): AsyncGenerator<In, void, void> {
-    try {
-      for await (const message of call.iterator({ destroyOnReturn: false })) yield message as In;
-    } catch (error) {
-      const mapped = failure(error);
-      if (mapped !== undefined) throw mapped;
-    }
-  }
-  return {
-    incoming: read(),
-    send(message) {
-      if (ended || over.signal.aborted) return Promise.resolve(false);
-      pending++;
-      return new Promise((resolve) => {
-        let done = false;
-        const finish = (taken: boolean): void => {
-          if (done) return;
-          done = true;
-          pending--;
-          over.signal.removeEventListener('abort', giveUp);
-          resolve(taken);
-        };
-        const giveUp = (): void => finish(false);
-        over.signal.addEventListener('abort', giveUp, { once: true });
-        call.write(message, (error) => finish(error === undefined || error === null));
-      });
-    },
-    get pending() {
-      return pending;
-    },
-    end() {
-      if (ended) return;
-      ended = true;
-      call.end();
-    },
-    cancel,
-    signal: over.signal,
-  };
-}
-
-// ---------------------------------------------------------------- server
 
 /** Who calls, and until when the answer is wanted. */
 export interface CallContext {
@@ -305,7 +227,7 @@ export class Handlers {
       const run = async (): Promise<void> => {
         const context = this.#context(call, over);
         for await (const response of handle(call.request, context)) {
-          if (!(await write(call, response, over.signal))) return;
+          if (!(await writeMessage(call, response, over.signal))) return;
         }
       };
       this.#finish(run(), call);
@@ -345,22 +267,9 @@ export class Handlers {
     call: { getAuthContext(): AuthContext; getPeer(): string },
     over: AbortController,
   ): CallContext {
-    const { sslPeerCertificate } = call.getAuthContext();
-    const peer = identityFromAltNames(sslPeerCertificate?.subjectaltname);
-    const address = call.getPeer();
-    if (peer === undefined) {
-      throw new FleetError(
-        'IDENTITY_REJECTED',
-        'the certificate does not carry exactly one name of a fleet',
-      );
-    }
-    if (peer.fleet !== this.#options.fleet || !this.#options.peers.includes(peer.kind)) {
-      const shown = formatIdentity(peer);
-      throw new FleetError('IDENTITY_REJECTED', `${shown} may not call this service`, {
-        hint: `it serves ${this.#options.peers.join(', ')} certificates of fleet ${this.#options.fleet}`,
-      });
-    }
-    return { peer, address, signal: over.signal };
+    const { fleet, peers } = this.#options;
+    const peer = admitPeer(call.getAuthContext().sslPeerCertificate, fleet, peers);
+    return { peer, address: call.getPeer(), signal: over.signal };
   }
 
   #status(error: unknown, method: string): Partial<StatusObject> & Error {
@@ -374,22 +283,6 @@ function cancelled(): FleetError {
 }
 
 type AuthContext = { readonly sslPeerCertificate?: PeerCertificate };
-
-function write<In, Out>(
-  call: ServerWritableStream<In, Out>,
-  message: Out,
-  signal: AbortSignal,
-): Promise<boolean> {
-  if (signal.aborted) return Promise.resolve(false);
-  return new Promise((resolve) => {
-    const gone = (): void => resolve(false);
-    signal.addEventListener('abort', gone, { once: true });
-    call.write(message, (error: Error | null | undefined) => {
-      signal.removeEventListener('abort', gone);
-      resolve(error === undefined || error === null);
-    });
-  });
-}
 
 export interface ServeOptions {
   /** `HOST:PORT`; port 0 takes a free one. */
@@ -409,6 +302,9 @@ export interface RpcServer {
   close(graceMs: number): Promise<void>;
 }
 
+// What grpc-js would print, its callers are told as errors; a daemon's output is its own.
+setLogVerbosity(logVerbosity.NONE);
+
 /** Listens. Throws FleetError CONFIG_INVALID when the address cannot be had. */
 export async function serve(options: ServeOptions): Promise<RpcServer> {
   const server = new Server({
@@ -423,7 +319,8 @@ export async function serve(options: ServeOptions): Promise<RpcServer> {
         resolve(bound);
         return;
       }
-      const reason = `cannot listen on ${options.listen}: ${error.message}`;
+      const [, listen] = /errors: \[(.*)\]$/.exec(error.message) ?? [];
+      const reason = `cannot listen on ${options.listen}: ${listen ?? error.message}`;
       reject(
         new FleetError('CONFIG_INVALID', reason, {
           hint: 'another program may hold the port; choose another with listen=',
@@ -468,8 +365,6 @@ class MutualTls extends ServerCredentials {
     return this === other;
   }
 }
-
-// ---------------------------------------------------------------- status <-> error
 
 /** The gRPC status that carries an error; anything but a FleetError becomes INTERNAL. */
 export function toStatus(error: unknown): Pick<StatusObject, 'code' | 'details' | 'metadata'> {

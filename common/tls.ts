@@ -97,3 +97,24 @@ export function checkPeer(
     return new Error(`the peer is ${shown}, expected ${wanted}`);
   };
 }
+
+/** Whom a caller's certificate names. Throws FleetError IDENTITY_REJECTED unless it is of a wanted kind. */
+export function admitPeer(
+  certificate: PeerCertificate | undefined,
+  fleet: string,
+  kinds: readonly IdentityKind[],
+): Identity {
+  const peer = identityFromAltNames(certificate?.subjectaltname);
+  if (peer === undefined) {
+    throw new FleetError(
+      'IDENTITY_REJECTED',
+      'the certificate does not carry exactly one name of a fleet',
+    );
+  }
+  if (peer.fleet !== fleet || !kinds.includes(peer.kind)) {
+    throw new FleetError('IDENTITY_REJECTED', `${formatIdentity(peer)} may not call this service`, {
+      hint: `it serves ${kinds.join(', ')} certificates of fleet ${fleet}`,
+    });
+  }
+  return peer;
+}

@@ -96,11 +96,10 @@ function isArray(value: XmlValue): value is readonly XmlValue[] {
 }
 
 const SPECIAL = /[&<>]/;
-// What XML 1.0 cannot hold at all; a client's parser would fail on the whole answer.
-// eslint-disable-next-line no-control-regex
-const ILLEGAL =
-  /[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
-const ILLEGAL_ONE = new RegExp(ILLEGAL.source);
+/** Controls and lone surrogates; of the controls XML allows some. */
+const SUSPECT = /[\p{Cc}\p{Cs}\ufffe\uffff]/gu;
+const SUSPECT_ONE = /[\p{Cc}\p{Cs}\ufffe\uffff]/u;
+const ALLOWED_CONTROL = /[\t\n\r\u007f-\u009f]/;
 
 /** Escapes `&`, `<` and `>`; characters that XML cannot carry become U+FFFD. */
 export function escapeText(text: string): string {
@@ -108,7 +107,9 @@ export function escapeText(text: string): string {
   if (SPECIAL.test(escaped)) {
     escaped = escaped.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
   }
-  return ILLEGAL_ONE.test(escaped) ? escaped.replace(ILLEGAL, '\ufffd') : escaped;
+  if (!SUSPECT_ONE.test(escaped)) return escaped;
+  // What XML cannot hold at all would make a client's parser fail on the whole answer.
+  return escaped.replace(SUSPECT, (char) => (ALLOWED_CONTROL.test(char) ? char : '\ufffd'));
 }
 
 // ---------------------------------------------------------------- decode

@@ -6,6 +6,16 @@ import { XmlFault, type XmlValue } from '../../common/xmlrpc.js';
 import type { Output } from '../output.js';
 import { HttpError, type Connection } from './connection.js';
 import { HELP, listActions } from './help.js';
+import { genericError, padEnd, struct, structs, text } from './values.js';
+import {
+  DEAD_PROGRAM,
+  FAULT,
+  SIGNAL_ERRORS,
+  START_ERRORS,
+  STOP_ERRORS,
+  verb,
+  type Verb,
+} from './verbs.js';
 
 const GENERIC = 1;
 const INVALID_ARGS = 2;
@@ -14,45 +24,9 @@ const STATUS_UNKNOWN = 4;
 const NOT_INSTALLED = 5;
 const NOT_RUNNING = 7;
 
-const FAULT = {
-  unknownMethod: 1,
-  badName: 10,
-  badSignal: 11,
-  noFile: 20,
-  notExecutable: 21,
-  failed: 30,
-  abnormalTermination: 40,
-  spawnError: 50,
-  alreadyStarted: 60,
-  notRunning: 70,
-  success: 80,
-} as const;
-const DEAD_PROGRAM: ReadonlySet<number> = new Set([
-  FAULT.spawnError,
-  FAULT.abnormalTermination,
-  FAULT.notRunning,
-]);
 /** STOPPED, EXITED, FATAL, UNKNOWN. */
 const STOPPED_CODES: ReadonlySet<number> = new Set([0, 100, 200, 1000]);
 const TAIL_BYTES = 1600;
-
-const START_ERRORS: Readonly<Record<number, string>> = {
-  [FAULT.badName]: 'no such process',
-  [FAULT.noFile]: 'no such file',
-  [FAULT.notExecutable]: 'file is not executable',
-  [FAULT.alreadyStarted]: 'already started',
-  [FAULT.spawnError]: 'spawn error',
-  [FAULT.abnormalTermination]: 'abnormal termination',
-};
-const STOP_ERRORS: Readonly<Record<number, string>> = {
-  [FAULT.badName]: 'no such process',
-  [FAULT.notRunning]: 'not running',
-};
-const SIGNAL_ERRORS: Readonly<Record<number, string>> = {
-  [FAULT.badName]: 'no such process',
-  [FAULT.badSignal]: 'bad signal name',
-  [FAULT.notRunning]: 'not running',
-};
 
 /** One row of a group call, or a fault in its place. */
 interface Row {
@@ -60,18 +34,6 @@ interface Row {
   readonly name: string;
   readonly status: number;
   readonly description: string;
-}
-
-/** How an action changes processes, and what it says. */
-interface Verb {
-  readonly name: 'start' | 'stop' | 'signal';
-  readonly done: string;
-  readonly errors: Readonly<Record<number, string>>;
-  /** A fault that is no failure for the exit code. */
-  readonly harmless: number | undefined;
-  readonly noSuchGroup: number;
-  /** Arguments after the name. */
-  readonly more: readonly XmlValue[];
 }
 
 export class LocalCommands {
@@ -402,17 +364,6 @@ export class LocalCommands {
   }
 }
 
-function verb(
-  name: Verb['name'],
-  done: string,
-  errors: Verb['errors'],
-  harmless: number | undefined,
-  noSuchGroup: number,
-  more: readonly XmlValue[] = [],
-): Verb {
-  return { name, done, errors, harmless, noSuchGroup, more };
-}
-
 /** `g:*` and `g:` mean the whole group: process undefined. */
 function splitName(name: string): { group: string; process: string | undefined } {
   const colon = name.indexOf(':');
@@ -420,38 +371,4 @@ function splitName(name: string): { group: string; process: string | undefined }
   const process = name.slice(colon + 1);
   const whole = process === '' || process === '*';
   return { group: name.slice(0, colon), process: whole ? undefined : process };
-}
-
-function genericError(error: unknown): string {
-  const [kind, message] =
-    error instanceof XmlFault
-      ? ['Fault', `<Fault ${error.faultCode}: ${quoteText(error.faultString)}>`]
-      : error instanceof Error
-        ? [error.name, error.message]
-        : ['Error', String(error)];
-  return `error: <class '${kind}'>, ${message}: file: ctl line: 0`;
-}
-
-type Struct = Readonly<Record<string, XmlValue | undefined>>;
-
-function struct(value: XmlValue): Struct {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new TypeError('the server answered with something else than a struct');
-  }
-  return value as Struct;
-}
-
-function structs(value: XmlValue): Struct[] {
-  if (!Array.isArray(value))
-    throw new TypeError('the server answered with something else than rows');
-  return (value as readonly XmlValue[]).map(struct);
-}
-
-function text(value: XmlValue | undefined): string {
-  return typeof value === 'string' ? value : String(value ?? '');
-}
-
-/** Pads by code points, as Supervisor does. */
-function padEnd(value: string, width: number): string {
-  return value + ' '.repeat(Math.max(0, width - [...value].length));
 }

@@ -47,8 +47,8 @@ export function instantOrNull(wallMs: number): string | null {
 
 /** Control characters except line feed and tab as `\xHH`: logs are untrusted input (spec fleet D52). */
 export function showControls(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f]/g, (char) => {
+  return text.replace(/\p{Cc}/gu, (char) => {
+    if (char === '\n' || char === '\t') return char;
     return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`;
   });
 }
