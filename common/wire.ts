@@ -1,8 +1,7 @@
 // Domain types <-> generated messages, both ways, in one place. Decoding checks what the types promise.
 import type { Event as WireEvent } from '../proto/gen/fleetvisor/v1/event.js';
 import { EventClass as WireClass } from '../proto/gen/fleetvisor/v1/event.js';
-import type {
-  Exit as WireExit} from '../proto/gen/fleetvisor/v1/process.js';
+import type { Exit as WireExit } from '../proto/gen/fleetvisor/v1/process.js';
 import {
   ProcessRow as WireRow,
   ProcessState as WireState,
