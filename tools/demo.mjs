@@ -110,7 +110,7 @@ async function bringUp() {
     return programs;
   } catch (error) {
     if (!(error instanceof Running)) await stopFleet();
-    throw error;
+    throw isAsked ? new ToolError('interrupted; what it had started is ended') : error;
   }
 }
 
