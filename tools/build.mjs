@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { ToolError, isMain, root, run, runScript, since } from './command.mjs';
 import { launcher } from './launcher.mjs';
 
-/** Sources, launcher and flags of each program. A supervisor idles: small heap, no worker threads. */
+/** Sources, launcher and flags of each program. A supervisor idles: small heap, one worker thread. */
 const PROGRAMS = [
   {
     name: 'fleetvisor-agent',
     entry: 'agent/main.ts',
-    nodeFlags: ['--max-semi-space-size=1', '--v8-pool-size=0'],
+    // A pool of 0 would mean one thread a core less one: 63 on a machine of 64.
+    nodeFlags: ['--max-semi-space-size=1', '--v8-pool-size=1'],
     extraCaCerts: false,
   },
   // The controller calls webhooks by HTTPS, so it alone needs the company's certificates.
