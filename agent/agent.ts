@@ -12,7 +12,7 @@ import { configHash } from './config-hash.js';
 import type { AgentConfig, ProcessConfig } from './config/types.js';
 import type { FleetLink, OpenLink } from './core.js';
 import { countingSink, type EventSink } from './events.js';
-import { KeeperConnection } from './keeper-connection.js';
+import { KeeperConnection } from './keeper/connection.js';
 import { nameOf, type LaunchWorld } from './launch.js';
 import { openServers } from './local/server.js';
 import type { FileActivityLog } from './logs/activity.js';

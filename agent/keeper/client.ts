@@ -1,7 +1,6 @@
 // The Spawner port over the keeper's socket. Notices reach `onNotice` in the keeper's order, never from inside a call.
 // Invariants: after `lost` nothing more is told and every call fails at once; reconnecting is the owner's business.
 import { connect, type Socket } from 'node:net';
-import { constants } from 'node:os';
 import type {
   ChildRecord,
   SignalOutcome,
@@ -10,64 +9,40 @@ import type {
   SpawnNotice,
   SpawnRequest,
 } from '../spawner.js';
-import { decodeChild, decodeNotice, encodeForSpawn, encodeSpawn } from './messages.js';
+import { decodeError, errnoName, errnoOf, KeeperError } from './errors.js';
 import {
-  bytesField,
+  decodeChild,
+  decodeInfo,
+  decodeNotice,
+  encodeForSpawn,
+  encodeSpawn,
+  type KeeperInfo,
+} from './messages.js';
+import {
   Field,
   type Frame,
   FrameReader,
   FrameWriter,
   KeeperErrorCode,
   Message,
-  numberField,
   ProtocolError,
-  requiredNumber,
   textField,
   VERSION_MAX,
   VERSION_MIN,
 } from './protocol.js';
+import {
+  datagramRequest,
+  decodeDatagram,
+  listenRequest,
+  type Datagram,
+  type SocketAddress,
+  type SocketOwner,
+} from './sockets.js';
 
 /** Requests and bytes that may wait for the keeper; beyond, the connection is given up as lost. */
 const PENDING_MAX = 65_536;
 const UNSENT_BYTES_MAX = 64 * 1024 * 1024;
 const CONNECT_WAIT_MS = 5_000;
-
-/** Thrown when the keeper refuses a request or cannot be reached; `code` is KeeperErrorCode's value, 0 for a lost connection. */
-export class KeeperError extends Error {
-  override readonly name = 'KeeperError';
-  constructor(
-    message: string,
-    readonly code: number,
-    /** The kernel's error name, e.g. `EACCES`, where a system call failed. */
-    readonly errorName: string | undefined,
-  ) {
-    super(message);
-  }
-}
-
-/** What the keeper says of itself in answer to hello. */
-export interface KeeperInfo {
-  readonly version: number;
-  readonly pid: number;
-  /** The highest spawn number it has seen, 0 for none; new numbers must lie above. */
-  readonly lastSpawn: number;
-  /** Orphans that ended while no agent was connected. */
-  readonly orphans: number;
-  /** Records it holds: live children and unacknowledged exits. */
-  readonly children: number;
-  /** Monotonic milliseconds of its start. */
-  readonly startedAtMs: number;
-  /** Bits of protocol.Feature. */
-  readonly features: number;
-}
-
-/** A datagram that arrived at a socket opened with `openDatagram` for receiving. */
-export interface Datagram {
-  readonly name: string;
-  readonly data: Buffer;
-  readonly senderPid: number | undefined;
-  readonly senderUid: number | undefined;
-}
 
 export interface KeeperOptions {
   readonly socketPath: string;
@@ -77,16 +52,6 @@ export interface KeeperOptions {
   /** How long connecting and the greeting may take, in milliseconds. Default 5,000. */
   readonly connectWaitMs?: number;
 }
-
-/** Where a held socket listens; names are resolved by the caller. */
-export type SocketAddress =
-  | {
-      readonly family: 'unix';
-      readonly path: string;
-      readonly mode: number | undefined;
-      readonly owner: { readonly uid: number; readonly gid: number } | undefined;
-    }
-  | { readonly family: 'inet'; readonly address: string; readonly port: number };
 
 interface Pending {
   readonly spawn: number | undefined;
@@ -236,30 +201,16 @@ export class KeeperClient implements Spawner {
 
   /** Opens a listening socket under `name`, for children's `socket` streams. Rejects with a KeeperError. */
   async listen(name: string, address: SocketAddress, backlog?: number): Promise<void> {
-    const writer = new FrameWriter().text(Field.name, name);
-    if (address.family === 'inet') {
-      writer
-        .number(Field.family, 1)
-        .text(Field.address, address.address)
-        .number(Field.port, address.port);
-    } else {
-      putPath(writer, address.path, address.mode, address.owner);
-    }
-    if (backlog !== undefined) writer.number(Field.backlog, backlog);
-    await this.#call(Message.listen, writer);
+    await this.#call(Message.listen, listenRequest(name, address, backlog));
   }
 
   /** Opens a unix datagram socket under `name`: bound to `path` when receiving, else connected to it. */
   async openDatagram(
     name: string,
     path: string,
-    receive: false | { mode?: number; owner?: { uid: number; gid: number } },
+    receive: false | { mode?: number; owner?: SocketOwner },
   ): Promise<void> {
-    const writer = new FrameWriter().text(Field.name, name);
-    if (receive === false) putPath(writer, path, undefined, undefined);
-    else putPath(writer, path, receive.mode, receive.owner);
-    if (receive !== false) writer.number(Field.receive, 1);
-    await this.#call(Message.dgramOpen, writer);
+    await this.#call(Message.dgramOpen, datagramRequest(name, path, receive));
   }
 
   /** Sends one datagram. Rejects with a KeeperError (`EAGAIN`: the receiver is behind, nothing was sent). */
@@ -365,12 +316,7 @@ export class KeeperClient implements Spawner {
       this.#displaced = true;
       this.#cause = 'another agent took over the keeper';
     } else if (frame.type === Message.dgram) {
-      this.#options.onDatagram?.({
-        name: textField(frame, Field.name) ?? '',
-        data: bytesField(frame, Field.data) ?? Buffer.alloc(0),
-        senderPid: numberField(frame, Field.senderPid),
-        senderUid: numberField(frame, Field.senderUid),
-      });
+      this.#options.onDatagram?.(decodeDatagram(frame));
     } else {
       const notice = decodeNotice(frame, this.info.pid, errnoName);
       if (notice !== undefined) this.#options.onNotice(notice);
@@ -388,7 +334,7 @@ export class KeeperClient implements Spawner {
   }
 
   #fail(spawn: number, errorName: string): void {
-    const errno = constants.errno[errorName as keyof typeof constants.errno] ?? 0;
+    const errno = errnoOf(errorName);
     this.#options.onNotice({ kind: 'spawn-failed', spawn, stage: 'keeper', errno, errorName });
   }
 
@@ -406,48 +352,4 @@ function currentDirectory(): string {
   } catch {
     return '/'; // the agent's directory was removed
   }
-}
-
-function putPath(
-  writer: FrameWriter,
-  path: string,
-  mode: number | undefined,
-  owner: { readonly uid: number; readonly gid: number } | undefined,
-): void {
-  writer.text(Field.address, path);
-  if (mode !== undefined) writer.number(Field.mode, mode);
-  if (owner !== undefined) writer.number(Field.uid, owner.uid).number(Field.gid, owner.gid);
-}
-
-function decodeInfo(frame: Frame): KeeperInfo {
-  return {
-    version: requiredNumber(frame, Field.version),
-    pid: requiredNumber(frame, Field.pid),
-    lastSpawn: numberField(frame, Field.lastSpawn) ?? 0,
-    orphans: numberField(frame, Field.orphans) ?? 0,
-    children: numberField(frame, Field.count) ?? 0,
-    startedAtMs: (numberField(frame, Field.keeperStartedUs) ?? 0) / 1000,
-    features: numberField(frame, Field.features) ?? 0,
-  };
-}
-
-function decodeError(frame: Frame): KeeperError {
-  const errno = numberField(frame, Field.errno);
-  const text = textField(frame, Field.text) ?? 'the keeper refused';
-  return new KeeperError(
-    text,
-    requiredNumber(frame, Field.code),
-    errno === undefined ? undefined : errnoName(errno),
-  );
-}
-
-// Node's own getSystemErrorName lacks some, ENOEXEC among them. The first name of a number wins (EAGAIN).
-const ERRNO_NAMES = new Map(
-  Object.entries(constants.errno)
-    .reverse()
-    .map(([name, errno]) => [errno, name]),
-);
-
-function errnoName(errno: number): string {
-  return ERRNO_NAMES.get(errno) ?? `errno ${errno}`;
 }

@@ -236,3 +236,32 @@ export function decodeNotice(
       return undefined;
   }
 }
+
+/** What the keeper says of itself in answer to hello. */
+export interface KeeperInfo {
+  readonly version: number;
+  readonly pid: number;
+  /** The highest spawn number it has seen, 0 for none; new numbers must lie above. */
+  readonly lastSpawn: number;
+  /** Orphans that ended while no agent was connected. */
+  readonly orphans: number;
+  /** Records it holds: live children and unacknowledged exits. */
+  readonly children: number;
+  /** Monotonic milliseconds of its start. */
+  readonly startedAtMs: number;
+  /** Bits of protocol.Feature. */
+  readonly features: number;
+}
+
+/** The `welcome` reply. */
+export function decodeInfo(frame: Frame): KeeperInfo {
+  return {
+    version: requiredNumber(frame, Field.version),
+    pid: requiredNumber(frame, Field.pid),
+    lastSpawn: numberField(frame, Field.lastSpawn) ?? 0,
+    orphans: numberField(frame, Field.orphans) ?? 0,
+    children: numberField(frame, Field.count) ?? 0,
+    startedAtMs: (numberField(frame, Field.keeperStartedUs) ?? 0) / 1000,
+    features: numberField(frame, Field.features) ?? 0,
+  };
+}

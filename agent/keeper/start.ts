@@ -4,7 +4,8 @@ import { execFile } from 'node:child_process';
 import { access, constants, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { connectKeeper, KeeperError, type KeeperClient, type KeeperOptions } from './client.js';
+import { connectKeeper, type KeeperClient, type KeeperOptions } from './client.js';
+import { KeeperError } from './errors.js';
 
 /** Exit status of a keeper that found another one holding the lock. */
 const EXIT_LOCKED = 11;

@@ -7,7 +7,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { type KeeperClient, KeeperError } from '../../agent/keeper/client.js';
+import type { KeeperClient } from '../../agent/keeper/client.js';
+import { KeeperError } from '../../agent/keeper/errors.js';
 import { FrameWriter } from '../../agent/keeper/protocol.js';
 import { startKeeper } from '../../agent/keeper/start.js';
 import {

@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { KeeperError } from '../../agent/keeper/client.js';
+import { KeeperError } from '../../agent/keeper/errors.js';
 import { encodeForSpawn, encodeSpawn } from '../../agent/keeper/messages.js';
 import { FrameWriter } from '../../agent/keeper/protocol.js';
 import type { SpawnNotice } from '../../agent/spawner.js';

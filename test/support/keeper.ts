@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { connectKeeper, type Datagram, type KeeperClient } from '../../agent/keeper/client.js';
+import { connectKeeper, type KeeperClient } from '../../agent/keeper/client.js';
+import type { Datagram } from '../../agent/keeper/sockets.js';
 import type { ChildRecord, SpawnNotice, SpawnRequest } from '../../agent/spawner.js';
 import { buildKeeper, compileKeeper } from '../../tools/build-keeper.mjs';
 

@@ -1,14 +1,20 @@
 // The agent's line to its keeper over time: opened at the start, opened again when it breaks.
-// Invariants: notices wait until the children found at the start are adopted; one reconnection at a time.
-import type { Clock } from '../common/clock.js';
-import type { KeeperClient } from './keeper/client.js';
-import { startKeeper, type KeeperPaths } from './keeper/start.js';
-import type { ActivityLog } from './logs/activity.js';
-import type { SendDatagram } from './logs/syslog.js';
-import type { ChildRecord, SpawnNotice, Spawner } from './spawner.js';
+// Invariants: notices wait until the children found at the start are adopted; one reconnection at a time; what an
+// abandoned connection still says is not heard.
+import type { Clock } from '../../common/clock.js';
+import type { KeeperClient } from './client.js';
+import { startKeeper, type KeeperPaths, type StartOptions } from './start.js';
+import type { ActivityLog } from '../logs/activity.js';
+import type { SendDatagram } from '../logs/syslog.js';
+import type { ChildRecord, SpawnNotice, Spawner } from '../spawner.js';
+
+/** What is used of a connected keeper. */
+type KeeperLine = Pick<KeeperClient, keyof KeeperClient>;
 
 export interface KeeperConnectionOptions {
   readonly paths: KeeperPaths;
+  /** `startKeeper`, unless a test stands in for it. */
+  readonly start?: (options: StartOptions) => Promise<KeeperLine>;
   readonly clock: Clock;
   readonly log: ActivityLog;
   /** Gets every notice but `lost`, in order, once `release` was called. */
@@ -22,10 +28,12 @@ export interface KeeperConnectionOptions {
 /** Between attempts to reach a keeper. */
 const RETRY_MS = 1_000;
 
-/** Opened by `openKeeper`. */
+/** One agent's line; `open` it once. */
 export class KeeperConnection {
   readonly #options: KeeperConnectionOptions;
-  #client: KeeperClient | undefined;
+  #client: KeeperLine | undefined;
+  /** Which connection is listened to; grows with each attempt. */
+  #attempt = 0;
   #held: SpawnNotice[] | undefined = [];
   #closed = false;
 
@@ -35,11 +43,24 @@ export class KeeperConnection {
 
   /** Connects, starting a keeper where none runs. Rejects with a KeeperError that says what to do. */
   async open(): Promise<readonly ChildRecord[]> {
-    this.#client = await startKeeper({
-      ...this.#options.paths,
-      onNotice: (notice) => this.#notice(notice),
+    const { paths, start = startKeeper } = this.#options;
+    this.#attempt += 1;
+    const attempt = this.#attempt;
+    // A connection that broke before it could list has nothing to say about the one that follows.
+    this.#held = [];
+    const client = await start({
+      ...paths,
+      onNotice: (notice) => {
+        if (attempt === this.#attempt) this.#notice(notice);
+      },
     });
-    return this.#client.list();
+    this.#client = client;
+    try {
+      return await client.list();
+    } catch (error) {
+      await client.close();
+      throw error;
+    }
   }
 
   /** Lets the notices through that waited for the adoption. */
@@ -90,7 +111,7 @@ export class KeeperConnection {
     await this.#client?.close();
   }
 
-  #present(): KeeperClient {
+  #present(): KeeperLine {
     if (this.#client === undefined) throw new Error('the keeper was not opened');
     return this.#client;
   }
