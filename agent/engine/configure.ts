@@ -72,7 +72,6 @@ export class Configurator {
   /** Forgets a group; the caller has checked that nothing in it lives. */
   remove(group: Group): void {
     for (const slot of group.slots) this.#hands.forget(slot);
-    this.#leaving.delete(group);
     this.#groups.drop(group);
     this.#hands.emit({ kind: 'group-removed', group: group.spec.name });
   }
@@ -81,7 +80,6 @@ export class Configurator {
   sweep(): void {
     for (const group of this.#leaving) {
       const gone = group.slots.filter((slot) => slot.retiring && isDown(slot));
-      for (const slot of gone) this.#hands.forget(slot);
       this.#groups.dropProcesses(group, gone);
       if (group.retiring && group.slots.length === 0) this.remove(group);
       else if (gone.length > 0) this.#emitGroup('group-changed', group);

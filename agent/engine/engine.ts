@@ -67,7 +67,7 @@ export class Engine implements EngineView {
       isShuttingDown: () => this.#shutdown !== undefined,
       act: (slot, input) => this.#act(slot, input),
       emit: (change) => this.#effects.push({ kind: 'emit', change }),
-      forget: (slot) => this.#forget(slot),
+      forget: (slot) => this.#deadlines.set(slot, undefined),
       claim: (slot, spawn) => this.#claim(slot, spawn),
       release: (spawn) => this.#release(spawn),
     });
@@ -356,11 +356,6 @@ export class Engine implements EngineView {
 
   #touchAll(): void {
     for (const slot of this.#groups.inOrder()) this.#touched.add(slot);
-  }
-
-  #forget(slot: Slot): void {
-    this.#touched.delete(slot);
-    this.#deadlines.set(slot, undefined);
   }
 
   #refuseInShutdown(request: RequestId, slot: Slot | undefined): boolean {

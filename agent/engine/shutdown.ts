@@ -54,11 +54,12 @@ export class Shutdown {
 
   /** Looks at each process of a tier once, not at all of them after every input. */
   #isTierDown(): boolean {
-    for (let last = this.#tier.at(-1); last !== undefined; last = this.#tier.at(-1)) {
+    for (;;) {
+      const last = this.#tier.at(-1);
+      if (last === undefined) return true;
       if (isUnstopped(last)) return false;
       this.#tier.pop();
     }
-    return true;
   }
 
   /** What is not down in the groups of the highest priority value that have any such. */

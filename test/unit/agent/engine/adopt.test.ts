@@ -220,6 +220,16 @@ describe('adoption', () => {
     assert.deepEqual(driver.of('acknowledge-exit'), [{ kind: 'acknowledge-exit', spawn: 5 }]);
   });
 
+  test('a configured group outlives the strays in it', () => {
+    const driver = new Driver(10_000).config(
+      [group('app', [])],
+      [{ name: app, child: alive(2000), previous: previous('RUNNING') }],
+    );
+    driver.exited();
+    assert.equal(driver.engine.facts(app), undefined);
+    assert.equal(driver.engine.groups().length, 1);
+  });
+
   test('a stray is judged as Supervisor’s defaults judge, and never tried again', () => {
     const stray = { group: 'old', process: 'old' };
     const stopped = new Driver(10_000).config(

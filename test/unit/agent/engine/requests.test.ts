@@ -378,6 +378,29 @@ describe('any request', () => {
     assert.equal(other.result(other.request('stop', 'pool:a')), 'busy FAILED');
   });
 
+  test('that cannot take over what is under way waits, and is busy when too many do', () => {
+    const app = crowded();
+    app.request('start', 'more:c');
+    app.exited('more:b', code(0)).request('start', 'more:b');
+    app.spawned('more:b');
+    assert.equal(app.result(app.request('restart', 'more:b')), 'busy FAILED');
+    const other = crowded();
+    other.request('stop', 'more:b');
+    assert.equal(other.result(other.request('stop', 'more:b')), 'busy FAILED');
+  });
+
+  test('that would take over a start is busy when one other waits before it', () => {
+    const app = new Driver().config([
+      group('pool', ['a']),
+      group('more', ['b'], { autostart: false }),
+    ]);
+    app.up('pool:a').request('stop', 'pool:a');
+    for (let i = 0; i < 255; i++) app.request('start', 'pool:a');
+    app.request('start', 'more:b');
+    assert.equal(app.result(app.request('restart', 'more:b')), '');
+    assert.equal(app.result(app.request('stop', 'more:b')), 'busy FAILED');
+  });
+
   test('leaves room again when it is dropped with its process', () => {
     const app = crowded();
     app.config([group('more', ['b', 'c'])]);
@@ -408,6 +431,12 @@ describe('a process that is being stopped by nobody’s request', () => {
     app.exited();
     assert.equal(app.result(settled), 'already NOT_RUNNING');
     assert.equal(app.signals().length, 1);
+  });
+
+  test('is reported every two seconds to who waits for its stop', () => {
+    const app = stopping();
+    app.request('stop');
+    assert.equal(app.engine.deadlineMs(), app.nowMs + 2000);
   });
 
   test('starts again for a start or restart, whatever they want to wait for', () => {

@@ -89,6 +89,15 @@ describe('shutdown', () => {
     assert.equal(driver.of('shutdown-complete').length, 1);
   });
 
+  test('waits for nothing but stops, kills and its own reports', () => {
+    const driver = new Driver().config([
+      group('first', ['first'], { stopWaitMs: 60_000 }, 9),
+      group('retry', ['retry'], {}, 1),
+    ]);
+    driver.up('first').spawnFailed('retry').feed({ kind: 'shutdown' });
+    assert.equal(driver.engine.deadlineMs(), driver.nowMs + 3000);
+  });
+
   test('a child whose pid is not known yet is stopped when it is', () => {
     const driver = driveOne();
     driver.feed({ kind: 'shutdown' });
