@@ -1,3 +1,4 @@
+// A daemon's log: one bounded JSON object a line, whatever is logged, and never an exception.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLogger } from '../../../common/log.js';

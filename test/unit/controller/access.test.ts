@@ -1,3 +1,4 @@
+// Who may do what: roles, scopes, and the fleet without any user section.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Access, type Wish } from '../../../controller/access.js';

@@ -1,3 +1,4 @@
+// The pool of sessions: commands find their answers, deadlines pass, newer sessions take over, logs are opened.
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { silentLogger } from '../../../common/log.js';

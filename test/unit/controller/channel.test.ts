@@ -1,3 +1,4 @@
+// Values from callbacks to one reader: order, bounds, failure, the producer's patience.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Channel } from '../../../controller/channel.js';

@@ -1,3 +1,4 @@
+// Events for watchers: history then live, once each, bounded, also without the bus.
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import type { Bus, BusMessage } from '../../../common/bus.js';

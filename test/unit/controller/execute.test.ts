@@ -1,3 +1,4 @@
+// Acting on many targets: one result each as it completes, fan-out, locks, deadlines.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TargetName } from '../../../common/rows.js';

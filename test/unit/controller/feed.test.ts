@@ -1,3 +1,4 @@
+// The fleet as one replica knows it, moved by sessions, heartbeats and the clock.
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import type { FleetEvent } from '../../../common/rows.js';

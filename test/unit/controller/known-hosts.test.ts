@@ -1,3 +1,4 @@
+// Hosts stay known over controllers and bus outages.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '../../../common/log.js';
