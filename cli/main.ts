@@ -7,7 +7,7 @@ import { systemClock } from '../common/clock.js';
 import { exitCodeOf, FleetError } from '../common/errors.js';
 import { systemRandom } from '../common/random.js';
 import { decideMode } from './mode.js';
-import { standardOutput, type Output } from './output.js';
+import { asksForJson, standardOutput, type Output } from './output.js';
 
 const SIGINT_EXIT = 130;
 
@@ -54,10 +54,7 @@ async function explain(error: unknown, argv: readonly string[], out: Output): Pr
   if (!known && error instanceof Error && process.env['FLEETVISOR_DEBUG']) {
     out.complain(error.stack ?? '');
   }
-  const json = argv.some(
-    (word, i) => word === '--json' || (word === 'json' && argv[i - 1] === '-o'),
-  );
-  if (json) {
+  if (asksForJson(argv)) {
     const detail = { code: known ? error.code : 'INTERNAL', message };
     await out.json({ kind: 'summary', targets: 0, results: {}, exit, error: detail });
   }

@@ -74,6 +74,8 @@ export function decideMode(argv: readonly string[], known: Known): Mode {
   const action = argv[i];
   if (action !== undefined && ALONE.has(action)) return 'fleet';
   if (localOption && !fleetOption) return 'local';
+  // No words of an action on one host: whoever wrote them means the fleet, which says where they belong.
+  if (argv.slice(i).some((word) => NAMES_CONTROLLER.has(word))) return 'fleet';
   return fleetOption || known.controller ? 'fleet' : 'local';
 }
 

@@ -42,3 +42,12 @@ export function standardOutput(env: Environment, onGone: () => void): Output {
     color: terminal && !env['NO_COLOR'] && env['TERM'] !== 'dumb',
   };
 }
+
+/** Do these words ask for JSON? For errors that come before they are parsed. */
+export function asksForJson(argv: readonly string[]): boolean {
+  return argv.some(
+    (word, i) =>
+      ['--json', '-ojson', '--output=json'].includes(word) ||
+      (word === 'json' && ['-o', '--output'].includes(argv[i - 1] ?? '')),
+  );
+}

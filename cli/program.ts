@@ -21,7 +21,7 @@ import {
   wantsJson,
   type Options,
 } from './options.js';
-import type { Output } from './output.js';
+import { asksForJson, type Output } from './output.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -79,11 +79,28 @@ export async function runFleet(argv: readonly string[], world: World): Promise<n
     await program.parseAsync([...oldTail(argv)], { from: 'user' });
     return run.exit;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    throw error;
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return EXIT.ok;
+    await refuse(error, argv, world.out);
+    return EXIT.usage;
   } finally {
     run.close();
   }
+}
+
+/** Options that stand before the action only. */
+const FIRST_ONLY = /'(-C|--config|--controller|--ca|--cert|--key)(?:[ =,'])/;
+
+/** Adds to commander's own words what it does not know: where an option belongs, and the summary of --json. */
+async function refuse(error: CommanderError, argv: readonly string[], out: Output): Promise<void> {
+  const misplaced = FIRST_ONLY.exec(error.message)?.[1];
+  if (error.code === 'commander.unknownOption' && misplaced !== undefined) {
+    out.complain(`${misplaced} stands before the action: ctl ${misplaced} … ACTION`);
+  }
+  if (!asksForJson(argv)) return;
+  const message = error.message.replace(/^error: /, '');
+  const detail = { code: 'USAGE', message };
+  await out.json({ kind: 'summary', targets: 0, results: {}, exit: EXIT.usage, error: detail });
 }
 
 class Run {

@@ -29,14 +29,14 @@ export interface TlsFiles {
 
 /**
  * Reads and checks a program's certificate. Throws FleetError CONFIG_INVALID naming the file: missing, unreadable,
- * key of another certificate, no or several URI names, expired or not yet valid at `wallMs`.
+ * key of another certificate, not issued by `ca`, no or several URI names, expired or not yet valid at `wallMs`.
  */
 export function readTls(files: TlsFiles, wallMs: number): TlsMaterial {
   const ca = readPem('certificate authority', files.ca);
   const cert = readPem('certificate', files.cert);
   const key = readPem('private key', files.key);
-  const parsed = parseCertificate(files.cert, cert);
-  parseCertificate(files.ca, ca);
+  const [parsed, ...chain] = parseCertificates(files.cert, cert);
+  const authorities = parseCertificates(files.ca, ca);
   try {
     createSecureContext({ ca, cert, key, minVersion: 'TLSv1.3' });
   } catch (error) {
@@ -55,6 +55,9 @@ export function readTls(files: TlsFiles, wallMs: number): TlsMaterial {
   if (wallMs < notBefore) {
     throw invalid(`${files.cert} is valid only from ${new Date(notBefore).toISOString()} on`);
   }
+  if (!isVouchedFor(parsed, chain, authorities)) {
+    throw invalid(`${files.cert} was not issued by the certificate authority ${files.ca}`);
+  }
   return { ca, cert, key, identity };
 }
 
@@ -66,12 +69,37 @@ function readPem(what: string, path: string): Buffer {
   }
 }
 
-function parseCertificate(path: string, pem: Buffer): X509Certificate {
+const PEM_BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** All certificates of a file, at least one: a bundle of authorities, or a leaf with those that lead to one. */
+function parseCertificates(path: string, pem: Buffer): [X509Certificate, ...X509Certificate[]] {
+  const [first, ...more] = pem.toString('latin1').match(PEM_BLOCK) ?? [];
   try {
-    return new X509Certificate(pem);
+    return [new X509Certificate(first ?? pem), ...more.map((text) => new X509Certificate(text))];
   } catch (error) {
     throw invalid(`${path} is not a certificate in PEM form: ${reasonOf(error)}`);
   }
+}
+
+/** Does the chain lead from the leaf to one of the authorities? */
+function isVouchedFor(
+  leaf: X509Certificate,
+  chain: readonly X509Certificate[],
+  authorities: readonly X509Certificate[],
+): boolean {
+  let subject: X509Certificate | undefined = leaf;
+  for (let step = 0; step <= chain.length && subject !== undefined; step++) {
+    if (issuerOf(subject, authorities) !== undefined) return true;
+    subject = issuerOf(subject, chain);
+  }
+  return false;
+}
+
+function issuerOf(
+  subject: X509Certificate,
+  candidates: readonly X509Certificate[],
+): X509Certificate | undefined {
+  return candidates.find((one) => subject.checkIssued(one) && subject.verify(one.publicKey));
 }
 
 function invalid(message: string): FleetError {

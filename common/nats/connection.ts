@@ -52,6 +52,8 @@ class NatsBus implements Bus {
   private connection: NatsConnection | undefined;
   private connected = false;
   private reason = 'not connected yet';
+  /** Watchers heard of a first connection or of its failure. */
+  private announced = false;
   private closed = false;
   private readonly watchers: ((status: BusStatus) => void)[] = [];
   private readonly subscriptions = new Set<{
@@ -79,7 +81,8 @@ class NatsBus implements Bus {
 
   private setConnected(connected: boolean, reason: string): void {
     this.reason = reason;
-    if (connected === this.connected) return;
+    if (connected === this.connected && this.announced) return;
+    this.announced = true;
     this.connected = connected;
     for (const watcher of this.watchers) watcher(this.status());
   }

@@ -20,6 +20,8 @@ const TABLE: readonly (readonly [string, boolean, 'local' | 'fleet'])[] = [
   ['-H -c status', true, 'fleet'],
   ['--json status', false, 'fleet'],
   ['tail -c 10 web', true, 'fleet'],
+  ['status -C ctl.conf', false, 'fleet'],
+  ['-c x.conf status -C ctl.conf', false, 'local'],
   ['-u ann -p x status', true, 'local'],
   ['certs init', false, 'fleet'],
   ['--version', false, 'fleet'],
