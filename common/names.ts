@@ -37,15 +37,44 @@ export function parseHostId(text: string): string | undefined {
 
 /** Orders names so that numbers inside them compare as numbers: web2 before web10 (spec fleet 7). */
 export function compareNatural(a: string, b: string): number {
-  const left = a.match(/\d+|\D+/g) ?? [];
-  const right = b.match(/\d+|\D+/g) ?? [];
-  for (let i = 0; i < Math.min(left.length, right.length); i++) {
-    const x = left[i] as string;
-    const y = right[i] as string;
-    if (x === y) continue;
-    const bothNumbers = /^\d/.test(x) && /^\d/.test(y);
-    if (bothNumbers && Number(x) !== Number(y)) return Number(x) - Number(y);
-    return x < y ? -1 : 1;
+  let i = 0;
+  let j = 0;
+  while (i < a.length && j < b.length) {
+    if (isDigit(a, i) && isDigit(b, j)) {
+      const endA = endOfDigits(a, i);
+      const endB = endOfDigits(b, j);
+      const difference = compareDigits(a.slice(i, endA), b.slice(j, endB));
+      if (difference !== 0) return difference;
+      i = endA;
+      j = endB;
+    } else {
+      const difference = a.charCodeAt(i) - b.charCodeAt(j);
+      if (difference !== 0) return difference;
+      i++;
+      j++;
+    }
   }
-  return left.length - right.length;
+  const rest = a.length - i - (b.length - j);
+  if (rest !== 0) return rest;
+  // Only leading zeros differ: a fixed order all the same.
+  return a === b ? 0 : a < b ? -1 : 1;
+}
+
+function isDigit(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  return code >= 0x30 && code <= 0x39;
+}
+
+function endOfDigits(text: string, from: number): number {
+  let end = from + 1;
+  while (end < text.length && isDigit(text, end)) end++;
+  return end;
+}
+
+/** Compares runs of digits of any length as numbers. */
+function compareDigits(a: string, b: string): number {
+  const left = a.replace(/^0+/, '');
+  const right = b.replace(/^0+/, '');
+  if (left.length !== right.length) return left.length - right.length;
+  return left === right ? 0 : left < right ? -1 : 1;
 }
