@@ -1,9 +1,9 @@
 // Which children of the last life belong to which process of today's configuration (spec fleet 2). Pure.
 // Invariants: what lives is never started twice; what cannot be told for certain is neither killed nor duplicated.
 import { nameKey, type NameSpec } from '../common/names.js';
+import { toExitStatus } from './engine-words.js';
 import type { Adoption } from './engine/types.js';
 import type { Remembered } from './memory.js';
-import { toExitStatus } from './signals.js';
 import type { ChildRecord } from './spawner.js';
 import { decodeTag, type ChildTag } from './tag.js';
 

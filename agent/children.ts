@@ -131,7 +131,7 @@ export class Children {
     for (const child of this.#bySpawn.values()) child.isReleased = true;
   }
 
-  /** The pid behind a spawn number, for log lines; undefined: not attached. */
+  /** Whether this child's output is being read. */
   has(spawn: number): boolean {
     return this.#bySpawn.has(spawn);
   }

@@ -1,4 +1,4 @@
-// fleetvisor-agent: arguments, the configuration, going to the background, signals, exit codes.
+// fleetvisor-agent: arguments, the configuration, going to the background, one life after another, exit codes.
 // Invariants: the environment is read here and in config/load.ts only; every refusal is printed before exit code 2.
 import { accessSync, constants, statSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -27,6 +27,7 @@ import { LogFile } from './logs/rotate.js';
 import { Syslog } from './logs/syslog.js';
 import { parseOptions, usage, type AgentOptions } from './options.js';
 import { dropPrivileges } from './privileges.js';
+import { listenToSignals } from './signals.js';
 import { openState, StateLockedError, type AgentState } from './state.js';
 import { openUserDatabase } from './users.js';
 
@@ -287,54 +288,6 @@ function openLog(
     stdout: !report.isDaemon && !daemon.silent,
     wallMs: () => systemClock.wallMs(),
   });
-}
-
-/** Signals as Supervisor takes them (spec process 10); returns the way to stop listening. */
-function listenToSignals(
-  log: FileActivityLog,
-  act: {
-    readonly shutdown: () => void;
-    /** Throws when the configuration does not allow it. */
-    readonly restart: () => void;
-    readonly reopenLogs: () => void;
-  },
-): () => void {
-  let stopping = false;
-  const exitRequest = (signal: NodeJS.Signals): void => {
-    log.log('warn', `received ${signal} indicating exit request`);
-    stopping = true;
-    act.shutdown();
-  };
-  const handlers: Partial<Record<NodeJS.Signals, (signal: NodeJS.Signals) => void>> = {
-    SIGTERM: exitRequest,
-    SIGINT: exitRequest,
-    SIGQUIT: exitRequest,
-    SIGHUP: () => {
-      if (stopping) {
-        log.log('warn', 'ignored SIGHUP indicating restart request (shutdown in progress)');
-        return;
-      }
-      log.log('warn', 'received SIGHUP indicating restart request');
-      try {
-        act.restart();
-        stopping = true;
-      } catch (error) {
-        // Supervisor would stop everything and then die of it; what runs is better than that.
-        log.log('critical', `not restarted: ${(error as Error).message.trim()}`);
-      }
-    },
-    SIGUSR2: () => {
-      log.log('info', 'received SIGUSR2 indicating log reopen request');
-      act.reopenLogs();
-    },
-    // Without a listener Node opens its debugger on this signal.
-    SIGUSR1: () => log.log('debug', 'received SIGUSR1, ignored'),
-  };
-  const entries = Object.entries(handlers) as [NodeJS.Signals, () => void][];
-  for (const [signal, handler] of entries) process.on(signal, handler);
-  return () => {
-    for (const [signal, handler] of entries) process.off(signal, handler);
-  };
 }
 
 const machineProbe: CommandProbe = {

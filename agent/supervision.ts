@@ -15,6 +15,7 @@ import type {
   LogFollower,
   LogStart,
 } from './core.js';
+import { parseSignal, toExitStatus } from './engine-words.js';
 import { Engine } from './engine/engine.js';
 import type { Adoption, Change, Effect, EngineInput, GroupSpec, Reply } from './engine/types.js';
 import type { EventSink } from './events.js';
@@ -27,7 +28,6 @@ import type { Syslog } from './logs/syslog.js';
 import { followLog } from './logs/tail.js';
 import { Loop } from './loop.js';
 import type { ProcessMemory } from './memory.js';
-import { parseSignal, toExitStatus } from './signals.js';
 import type { ChildRecord, SpawnNotice, Spawner } from './spawner.js';
 import type { AgentState } from './state.js';
 

@@ -4,7 +4,7 @@ import { formatNameSpec, parseNameSpec, type NameSpec } from '../../common/names
 import { RUNNING_STATES, SIGNALLABLE_STATES, type ProcessState } from '../../common/states.js';
 import type { XmlValue } from '../../common/xmlrpc.js';
 import type { CoreRequest, CoreResult } from '../core.js';
-import { parseSignal } from '../signals.js';
+import { parseSignal } from '../engine-words.js';
 import type { Supervision } from '../supervision.js';
 import { FAULTS, faultName, RpcFault } from './faults.js';
 

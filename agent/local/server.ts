@@ -1,5 +1,6 @@
 // The local HTTP servers: unix sockets and TCP, XML-RPC at /RPC2, Supervisor's statuses (spec xmlrpc 1, 2).
-// Invariants: bodies are bounded; a socket that somebody answers on is never taken over, a stale one is replaced.
+// Invariants: bodies, times and connections are bounded; a socket that somebody answers on is never taken over, a stale
+// one is replaced.
 import { chmodSync, chownSync, lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
@@ -25,8 +26,11 @@ const OCCUPIED =
 /** Bodies from unix sockets and from those who gave a password. */
 const TRUSTED_BODY_BYTES_MAX = 16 * 1024 * 1024;
 const BODY_BYTES_MAX = 1024 * 1024;
-/** How long a client may take to send a request's head. */
-const HEADERS_WAIT_MS = 60_000;
+/** How long a client may take to send a request, and its head (spec fleet 14). */
+const REQUEST_WAIT_MS = 30_000;
+const HEADERS_WAIT_MS = 10_000;
+/** Connections to one TCP server; more are closed at once (spec fleet 14). */
+const CONNECTIONS_MAX = 256;
 /** How long the probe of an existing socket waits for whoever is behind it. */
 const PROBE_WAIT_MS = 2_000;
 const REASONS: Readonly<Record<number, string>> = {
@@ -66,9 +70,11 @@ export async function openServers(
   try {
     for (const config of configs) {
       const server = createServer({ requireHostHeader: false, keepAliveTimeout: 0 });
-      // A waiting call may last for ever; only the head of a request has a limit.
-      server.requestTimeout = 0;
+      // These bound the request alone: a waiting call may take as long as it likes to answer.
+      server.requestTimeout = REQUEST_WAIT_MS;
       server.headersTimeout = HEADERS_WAIT_MS;
+      // A unix socket stays open to its owner whatever happens on the network.
+      if (config.family !== 'unix') server.maxConnections = CONNECTIONS_MAX;
       server.on('request', (request, response) => {
         void answer(request, response, config, context, log);
       });
