@@ -1,6 +1,7 @@
 // A controller over real gRPC and mutual TLS, with agents that do what a test says; without a bus.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { digestRows } from '../../common/digest.js';
 import { FleetError } from '../../common/errors.js';
 import { callUnary, readStream } from '../../common/rpc.js';
 import { eventFromWire, hostRowsFromWire, outcomeFromWire } from '../../common/wire.js';
@@ -387,4 +388,15 @@ test('a session that falls silent is closed', async () => {
   await agent.message('accepted');
   agent.snapshot('');
   await agent.over;
+});
+
+test('a digest that differs at an equal cursor leads to a snapshot, one that fits does not', async () => {
+  const agent = await join('digest1', { rows: [makeRow({ seq: 0 })] });
+  const digest = (sha256: Uint8Array): void =>
+    agent.say('digest', { epoch: agent.epoch, seq: agent.seq, sha256: Buffer.from(sha256) });
+  digest(digestRows([makeRow({ seq: 0 })]));
+  await callUnary(ctl.hosts.bind(ctl), { hosts: [] }, LIMITS);
+  assert.ok(!agent.messages.some(({ body }) => body?.$case === 'resync'));
+  digest(Buffer.alloc(32));
+  await agent.message('resync');
 });
