@@ -35,6 +35,18 @@ export interface TargetSpec {
   readonly maxTargets: number;
 }
 
+/** Every process of every host: what a request that names nothing means, and a scope to narrow from. */
+export const EVERYTHING: TargetSpec = {
+  selectors: [],
+  hosts: [],
+  labels: [],
+  allHosts: true,
+  exclude: [],
+  hasExpect: false,
+  expect: 0,
+  maxTargets: 0,
+};
+
 /** The part of a row that selecting and ordering need. */
 export interface SelectableRow {
   readonly group: string;
@@ -192,7 +204,8 @@ function problemOf(bound: Bound): string | undefined {
   return selector.process?.literal === undefined ? 'no such group' : 'no such process';
 }
 
-function compareRows(a: SelectableRow, b: SelectableRow): number {
+/** Display order within a host: priorities, then names with numbers in them compared as numbers. */
+export function compareRows(a: SelectableRow, b: SelectableRow): number {
   return (
     a.groupPriority - b.groupPriority ||
     a.priority - b.priority ||

@@ -2,7 +2,12 @@
 // Invariants: with any such section, who is not named may do nothing; one target outside the scope denies all.
 import { FleetError } from '../common/errors.js';
 import type { TargetName } from '../common/rows.js';
-import { resolveTargets, type SelectableHost, type SelectableRow } from '../common/selector.js';
+import {
+  EVERYTHING,
+  resolveTargets,
+  type SelectableHost,
+  type SelectableRow,
+} from '../common/selector.js';
 import type { UserConfig } from './config.js';
 import type { Role } from './schema.js';
 
@@ -31,16 +36,7 @@ export class Access {
     if (this.users.size === 0) return;
     const allowed = new Set<string>();
     for (const selector of this.grants(user, wish)) {
-      const spec = {
-        selectors: [selector],
-        hosts: [],
-        labels: [],
-        allHosts: true,
-        exclude: [],
-        hasExpect: false,
-        expect: 0,
-        maxTargets: 0,
-      };
+      const spec = { ...EVERYTHING, selectors: [selector] };
       for (const target of resolveTargets(spec, hosts, false).targets) allowed.add(keyOf(target));
     }
     const outside = targets.find((target) => !allowed.has(keyOf(target)));

@@ -4,7 +4,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Bus } from '../common/bus.js';
-import type { Clock } from '../common/clock.js';
+import { pause, type Clock } from '../common/clock.js';
 import { reasonOf, type Logger } from '../common/log.js';
 import { openNats } from '../common/nats/connection.js';
 import { checkPeer } from '../common/tls.js';
@@ -194,17 +194,4 @@ function bracketed(host: string): string {
 function loopbackOf(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   return host === '::' ? '::1' : host;
-}
-
-function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(delayMs, done);
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
-  });
 }

@@ -111,7 +111,10 @@ export async function startController(world: ControllerWorld, daemon: Daemon): P
     holderOf: (target): string | undefined => rollouts.holderOf(target),
   });
   const records = coordination;
-  const rollouts = new Rollouts({ records, lease, executor, feed, clock, log, signal });
+  const rollouts = new Rollouts({
+    ...{ records, lease, executor, feed, clock, log, signal },
+    activeMax: limits.rolloutsMax,
+  });
   const receivers = receiversOf(config, clock, log);
   const alerts = new Alerting({
     ...{ fleet, feed, clock, random, log, signal, records, lease },

@@ -1,6 +1,6 @@
 // Which hosts belong to the fleet, kept in the records so that one that is down when a controller restarts is still
 // listed (spec fleet D2, D9). Invariants: a host is never removed here; an unreachable bus delays, it loses nothing.
-import type { Clock } from '../common/clock.js';
+import { pause, type Clock } from '../common/clock.js';
 import { reasonOf, type Logger } from '../common/log.js';
 import type { HostFacts } from './feed.js';
 import type { RecordEntry, Records } from './records.js';
@@ -37,7 +37,7 @@ export class KnownHosts {
       } catch (error) {
         this.log.debug('known hosts not readable yet', { reason: reasonOf(error) });
       }
-      await this.pause();
+      await pause(this.clock, RETRY_MS, this.signal);
     }
   }
 
@@ -65,7 +65,7 @@ export class KnownHosts {
           break;
         }
       }
-      if (this.pending.size > 0) await this.pause();
+      if (this.pending.size > 0) await pause(this.clock, RETRY_MS, this.signal);
     }
     this.writing = false;
   }
@@ -83,19 +83,6 @@ export class KnownHosts {
       }
     }
     return false;
-  }
-
-  private pause(): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        cancel();
-        this.signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const cancel = this.clock.after(RETRY_MS, done);
-      this.signal.addEventListener('abort', done, { once: true });
-      if (this.signal.aborted) done();
-    });
   }
 }
 

@@ -1,6 +1,7 @@
 // What a request's selectors mean in the view of this replica (spec fleet 7).
 import type { TargetName, ProcessRow } from '../common/rows.js';
 import {
+  EVERYTHING,
   resolveTargets,
   select,
   type SelectableHost,
@@ -10,21 +11,6 @@ import {
 } from '../common/selector.js';
 import type { Target } from '../proto/gen/fleetvisor/v1/control.js';
 import type { Feed } from './feed.js';
-
-/** A request without target means everything. */
-export function specOf(target: Target | undefined): TargetSpec {
-  if (target !== undefined) return target;
-  return {
-    selectors: [],
-    hosts: [],
-    labels: [],
-    allHosts: true,
-    exclude: [],
-    hasExpect: false,
-    expect: 0,
-    maxTargets: 0,
-  };
-}
 
 /** Every known host; `rows` undefined where its processes were never told. */
 export function selectableHosts(feed: Feed): SelectableHost<ProcessRow>[] {
@@ -38,9 +24,9 @@ export function selectableHosts(feed: Feed): SelectableHost<ProcessRow>[] {
 /** The explicit list to act upon. Throws FleetErrors of `resolveTargets`. */
 export function resolve(
   feed: Feed,
-  target: Target | undefined,
+  target: TargetSpec | undefined,
 ): { readonly targets: readonly TargetName[]; readonly problems: readonly SelectorIssue[] } {
-  return resolveTargets(specOf(target), selectableHosts(feed), true);
+  return resolveTargets(target ?? EVERYTHING, selectableHosts(feed), true);
 }
 
 /** What to show: hosts with the names of their rows, undefined: all of them. */
@@ -57,7 +43,7 @@ const WHOLE: ReadonlySet<string> = new Set(['all', '*', '*:*:*']);
 
 /** Selects for reading. Asking for everything costs nothing but the list of hosts. */
 export function show(feed: Feed, target: Target | undefined): Shown {
-  const spec = specOf(target);
+  const spec = target ?? EVERYTHING;
   const isPlain =
     !spec.hasExpect &&
     spec.maxTargets === 0 &&

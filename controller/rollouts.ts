@@ -27,7 +27,10 @@ import {
 
 /** Ended rollouts stay listed and watchable this long. */
 const ENDED_KEPT = 100;
+/** Active rollouts unless `[limits]` says otherwise (spec fleet 14). */
 const ACTIVE_MAX = 100;
+/** States kept for a watcher that reads slowly; beyond, the newest replaces the one before. */
+const UNREAD_MAX = 1_000;
 const KEY_PREFIX = 'rollout.';
 const SAVE_ATTEMPTS = 3;
 
@@ -36,6 +39,8 @@ const targetText = (target: TargetName): string =>
 
 interface Entry {
   rollout: Rollout;
+  /** `HOST:GROUP:PROCESS` of all targets, which never change. */
+  readonly names: ReadonlySet<string>;
   revision: number;
   readonly watchers: Set<(rollout: Rollout) => void>;
   readonly inputs: RolloutInput[];
@@ -49,6 +54,8 @@ export interface RolloutsOptions {
   readonly feed: FleetFeed;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Active rollouts; more are refused. Default 100. */
+  readonly activeMax?: number;
   /** Fires when the controller shuts down; rollouts stay in the records and go on elsewhere or later. */
   readonly signal: AbortSignal;
 }
@@ -72,8 +79,9 @@ export class Rollouts implements RolloutDriver {
     const known = this.entries.get(order.id);
     if (known) return toRecord(known.rollout);
     const active = [...this.entries.values()].filter(({ rollout }) => !isOver(rollout));
-    if (active.length >= ACTIVE_MAX) {
-      throw new FleetError('LIMIT_EXCEEDED', `${ACTIVE_MAX} rollouts are active already`);
+    const { activeMax = ACTIVE_MAX } = this.options;
+    if (active.length >= activeMax) {
+      throw new FleetError('LIMIT_EXCEEDED', `${activeMax} rollouts are active already`);
     }
     for (const target of order.targets) {
       const holder = this.holderOf(target);
@@ -129,6 +137,7 @@ export class Rollouts implements RolloutDriver {
   private remember(rollout: Rollout, revision: number): Entry {
     const entry: Entry = {
       rollout,
+      names: new Set(rollout.targets.map(({ target }) => targetText(target))),
       revision,
       watchers: new Set(),
       inputs: [],
@@ -306,6 +315,7 @@ export class Rollouts implements RolloutDriver {
     const queue: Rollout[] = [];
     let wake = (): void => undefined;
     const watcher = (rollout: Rollout): void => {
+      if (queue.length >= UNREAD_MAX) queue.pop();
       queue.push(rollout);
       wake();
     };
@@ -354,9 +364,8 @@ export class Rollouts implements RolloutDriver {
 
   holderOf(target: TargetName): string | undefined {
     const text = targetText(target);
-    for (const { rollout } of this.entries.values()) {
-      if (isOver(rollout)) continue;
-      if (rollout.targets.some((entry) => targetText(entry.target) === text)) return rollout.id;
+    for (const { names, rollout } of this.entries.values()) {
+      if (names.has(text) && !isOver(rollout)) return rollout.id;
     }
     return undefined;
   }

@@ -1,7 +1,7 @@
 // The Control service: what ctl asks, answered from the view or handed to those who act (spec fleet 7, 8, 11).
 // Invariants: who may do what is decided before anything is done; status rows go out as the bytes they are kept as.
 import { FleetError } from '../common/errors.js';
-import { compileHost } from '../common/selector.js';
+import { compileHost, EVERYTHING } from '../common/selector.js';
 import type { FleetEvent } from '../common/rows.js';
 import type { CallContext, Handlers } from '../common/rpc.js';
 import {
@@ -249,17 +249,8 @@ class Control {
   }
 
   private selectedNames(selectors: readonly string[]): ReadonlySet<string> {
-    const target: Target = {
-      selectors: [...selectors],
-      hosts: [],
-      labels: [],
-      allHosts: true,
-      exclude: [],
-      hasExpect: false,
-      expect: 0,
-      maxTargets: Number.MAX_SAFE_INTEGER,
-    };
-    const { targets, problems } = resolve(this.options.feed, target);
+    const spec = { ...EVERYTHING, selectors, maxTargets: Number.MAX_SAFE_INTEGER };
+    const { targets, problems } = resolve(this.options.feed, spec);
     const [problem] = problems;
     if (targets.length === 0 && problem !== undefined) {
       throw new FleetError('NO_MATCH', `${problem.selector}: ${problem.message}`);

@@ -1,5 +1,6 @@
 // `ctl events`: what happened, from the history, and with -f as it happens.
 // Invariants: each event is printed once, also over a reconnection; what was lost is said.
+import { pause } from '../../common/clock.js';
 import { FleetError } from '../../common/errors.js';
 import { readStream } from '../../common/rpc.js';
 import type { FleetEvent } from '../../common/rows.js';
@@ -7,7 +8,7 @@ import { eventFromWire } from '../../common/wire.js';
 import type { Context } from '../context.js';
 import { EXIT } from '../exit.js';
 import { eventJson, summaryJson } from '../render/json.js';
-import { formatExit } from '../render/process.js';
+import { describeFailure, formatExit } from '../render/process.js';
 import { formatInstant, showControls } from '../render/text.js';
 
 /** Ids of printed events kept to recognise repetitions. */
@@ -61,23 +62,12 @@ export async function runEvents(context: Context, options: EventsOptions): Promi
       if (!lost || !options.follow || !connected) throw error;
       // A controller that restarts must not end a watch over the night.
       out.complain(`connection lost, trying again: ${error.message}`);
-      await pause(context, RECONNECT_MS);
+      await pause(clock, RECONNECT_MS, signal);
     }
     if (signal.aborted) break;
   }
   if (json && !options.follow) await out.json(summaryJson(printed.count, printed.types, EXIT.ok));
   return EXIT.ok;
-}
-
-function pause({ clock, signal }: Context, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    const cancel = clock.after(ms, resolve);
-    const stop = (): void => {
-      cancel();
-      resolve();
-    };
-    signal.addEventListener('abort', stop, { once: true });
-  });
 }
 
 /** What was printed already; bounded, the oldest forgotten first. */
@@ -127,7 +117,10 @@ function describeEvent({ type, body }: FleetEvent): string {
         details.push(formatExit(row.exit), expected ? 'expected' : 'unexpected');
       }
       if (to === 'RUNNING') details.push(`pid ${row.pid}`);
-      if ((to === 'FATAL' || to === 'BACKOFF') && row.reason !== '') details.push(row.reason);
+      if (to === 'FATAL' || to === 'BACKOFF') {
+        const why = describeFailure(row);
+        if (why !== '') details.push(why);
+      }
       const more = details.length === 0 ? '' : `  ${details.join(', ')}`;
       return `${from} -> ${to}${more}`;
     }

@@ -1,6 +1,6 @@
 // Records and leases kept in a bucket of the bus: the real adapters of ../records.ts.
 import type { Bucket, BucketEntry, Bus } from '../../common/bus.js';
-import type { Clock } from '../../common/clock.js';
+import { pause, type Clock } from '../../common/clock.js';
 import type { Lease, RecordEntry, Records } from '../records.js';
 
 /** JSON records in the bucket `name`; every call fails with BusError while the bus is away. */
@@ -156,17 +156,4 @@ export function recordLease(
       }
     }
   }
-}
-
-function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(delayMs, done);
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

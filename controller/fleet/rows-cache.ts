@@ -1,7 +1,8 @@
 // Each host's rows as the bytes of a status answer: a row is encoded once per change, whole hosts are joined once
 // and kept. Invariant: the bytes are those of `HostRows.rows` (field 15), so that they can follow an encoded header.
-import { compareNatural, nameKey } from '../../common/names.js';
+import { nameKey } from '../../common/names.js';
 import type { ProcessRow } from '../../common/rows.js';
+import { compareRows } from '../../common/selector.js';
 
 /** Field 15, length-delimited. */
 const ROWS_TAG = (15 << 3) | 2;
@@ -13,16 +14,6 @@ interface HostCache {
   /** Rows in display order; undefined: to be made again. */
   sorted: readonly ProcessRow[] | undefined;
   joined: Uint8Array | undefined;
-}
-
-/** Display order within a host: priorities, then names with numbers in them compared as numbers. */
-export function compareRows(a: ProcessRow, b: ProcessRow): number {
-  return (
-    a.groupPriority - b.groupPriority ||
-    a.priority - b.priority ||
-    compareNatural(a.group, b.group) ||
-    compareNatural(a.process, b.process)
-  );
 }
 
 /** The cache of all hosts; `encode` makes the bytes of one row's message. */

@@ -18,8 +18,8 @@ function world() {
     clock: new SimClock(),
   };
   const stop = new AbortController();
-  const open = (signal: AbortSignal = stop.signal) =>
-    new Rollouts({ ...parts, log: silentLogger, signal });
+  const open = (signal: AbortSignal = stop.signal, activeMax = 100) =>
+    new Rollouts({ ...parts, log: silentLogger, signal, activeMax });
   return { ...parts, open };
 }
 
@@ -63,6 +63,17 @@ describe('rollouts', () => {
       steps.filter((step) => step.startsWith('web2')),
       ['web2 pending', 'web2 acting', 'web2 done'],
     );
+  });
+
+  it('refuses more active rollouts than the limit, and counts those that ended no longer', async () => {
+    const { open, executor } = world();
+    const rollouts = open(undefined, 1);
+    await rollouts.start(order('r1', ['web1']));
+    await assert.rejects(rollouts.start(order('r2', ['web2'])), { code: 'LIMIT_EXCEEDED' });
+    await settle();
+    executor.answer(first);
+    await settle();
+    assert.equal((await rollouts.start(order('r2', ['web2']))).id, 'r2');
   });
 
   it('stores the intent before it acts', async () => {
