@@ -1,5 +1,5 @@
 // The process states, their legal transitions and Supervisor's numeric codes: the words everything else uses.
-// Imports nothing, so that anything may import it. docs/architecture.md draws TRANSITIONS; a test compares them.
+// Imports nothing, so that anything may import it. docs/engine.md draws TRANSITIONS; a test compares them.
 
 /** A process's state, in Supervisor's words (spec process 2). The value is the name that operators see. */
 export type ProcessState =

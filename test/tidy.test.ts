@@ -260,6 +260,18 @@ test('links between pages lead somewhere', () => {
   }
 });
 
+test('every file and folder that the map of the architecture names exists', () => {
+  const page = readText('docs/architecture.md').replace(/^```[\s\S]*?^```/gm, '');
+  const places = [
+    ...page.matchAll(/`((?:agent|controller|cli|common|proto|test|tools)\/[\w./-]*)`/g),
+  ];
+  assert.ok(places.length > 30, 'the page names hardly any place');
+  const missing = places
+    .map(([, place = '']) => place)
+    .filter((place) => !existsSync(join(ROOT, place)));
+  assert.deepEqual(missing, []);
+});
+
 test('every npm script that a page names exists', () => {
   const { scripts } = JSON.parse(readText('package.json')) as { scripts: Record<string, string> };
   for (const path of pages) {
