@@ -81,6 +81,8 @@ class Command {
   readonly #seen = new Set<string>();
   readonly #tally: Partial<Record<Outcome, number>> = {};
   #targets = 0;
+  /** The first whose child ended at once: its log tells why. */
+  #diedAtOnce: string | undefined;
   #problems: readonly SelectorIssue[] | undefined;
 
   constructor(context: Context, action: Action, id: string) {
@@ -106,6 +108,7 @@ class Command {
     if (this.#seen.has(key)) return;
     this.#seen.add(key);
     this.#tally[result.outcome] = (this.#tally[result.outcome] ?? 0) + 1;
+    if (result.message.startsWith('Exited too quickly')) this.#diedAtOnce ??= key;
     const { out, json } = this.#context;
     if (json) await out.json(resultJson(result, this.#id));
     else await out.line(this.#line(key, result));
@@ -130,6 +133,9 @@ class Command {
         `${plural(Math.max(1, missing), 'result')} outstanding; the agents finish what they began. ` +
           `Ask again with --id ${this.#id}`,
       );
+    }
+    if (this.#diedAtOnce !== undefined) {
+      out.complain(`what it said: ctl tail ${showControls(this.#diedAtOnce)} stderr`);
     }
     const exit = exitOfResults(this.#tally, problems.length);
     if (json) {

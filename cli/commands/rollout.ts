@@ -3,7 +3,7 @@
 import { callUnary, readStream } from '../../common/rpc.js';
 import type { Action } from '../../common/rows.js';
 import { uuidv7 } from '../../common/uuid.js';
-import { actionToWire } from '../../common/wire.js';
+import { actionFromWire, actionToWire } from '../../common/wire.js';
 import type { RolloutTarget, RolloutUpdate } from '../../proto/gen/fleetvisor/v1/control.js';
 import { complainAbout, problemsJson, targetOf, type Context } from '../context.js';
 import { EXIT, exitOfRollout } from '../exit.js';
@@ -83,12 +83,20 @@ async function watch(context: Context, id: string): Promise<number> {
   if (exit === undefined) {
     out.complain(
       signal.aborted
-        ? `detached; rollout ${id} goes on. Watch it with 'ctl rollout watch ${id}', stop it with 'ctl rollout abort ${id}'`
+        ? `detached; the rollout goes on\n  watch it: ctl rollout watch ${id}\n  stop it:  ctl rollout abort ${id}`
         : `the watch ended before the rollout; look again with 'ctl rollout watch ${id}'`,
     );
   }
   const code = exit ?? EXIT.outcomeUnknown;
   if (json) await out.json(summaryJson(progress.targets, progress.tally(), code, { id }));
+  else if (exit !== undefined) {
+    // What was left alone matters most when it went wrong.
+    const parts = Object.entries(progress.tally()).map(
+      ([state, n]) => `${n} ${state === 'pending' ? 'not begun' : state}`,
+    );
+    if (parts.length > 0)
+      await out.line(`${plural(progress.targets, 'target')}: ${parts.join(', ')}`);
+  }
   return code;
 }
 
@@ -125,11 +133,12 @@ export async function runList(context: Context): Promise<number> {
   const nowMs = context.clock.wallMs();
   const rows = rollouts.map((rollout) => [
     { text: rollout.id },
+    { text: actionFromWire(rollout.action) ?? '' },
     paintedState(rollout.state),
     { text: `batch ${rollout.batch}/${rollout.batches}` },
     { text: plural(rollout.targets.length, 'target') },
     { text: rollout.startedWallMs > 0 ? `${formatAge(nowMs - rollout.startedWallMs)} ago` : '' },
-    { text: rollout.actor },
+    { text: rollout.actor === '' ? '' : `by ${rollout.actor}` },
     { text: showControls(rollout.reason) },
   ]);
   if (rows.length === 0) out.complain('no rollouts');
@@ -181,21 +190,34 @@ export class Progress {
 
   apply(update: RolloutUpdate): ProgressLine[] {
     const lines: ProgressLine[] = [];
+    const ends = exitOfRollout(update.state) !== undefined;
+    if (!ends) lines.push(...this.#head(update));
+    // How a batch ended stands above the line that opens the next.
+    const [earlier, present] = [
+      update.targets.filter(({ batch }) => batch > 0 && batch < update.batch),
+      update.targets.filter(({ batch }) => batch === 0 || batch >= update.batch),
+    ];
+    lines.push(...this.#some(earlier));
     if (update.batch !== this.#batch && update.batch > 0) {
       lines.push({ before: `batch ${update.batch}/${update.batches}`, state: '', after: '' });
       this.#batch = update.batch;
     }
-    for (const target of update.targets) {
-      const line = this.#target(target);
-      if (line !== undefined) lines.push(line);
-    }
-    if (update.state !== this.state || update.reason !== this.#reason) {
-      this.state = update.state;
-      this.#reason = update.reason;
-      const after = update.reason === '' ? '' : ` (${showControls(update.reason)})`;
-      lines.push({ before: `rollout ${update.id}: `, state: update.state, after });
-    }
+    lines.push(...this.#some(present));
+    if (ends) lines.push(...this.#head(update));
     return lines;
+  }
+
+  #some(targets: readonly RolloutTarget[]): ProgressLine[] {
+    return targets.flatMap((target) => this.#target(target) ?? []);
+  }
+
+  /** The state of the whole, when it is new. */
+  #head(update: RolloutUpdate): ProgressLine[] {
+    if (update.state === this.state && update.reason === this.#reason) return [];
+    this.state = update.state;
+    this.#reason = update.reason;
+    const after = update.reason === '' ? '' : ` (${showControls(update.reason)})`;
+    return [{ before: `rollout ${update.id}: `, state: update.state, after }];
   }
 
   #target({ target, state, message }: RolloutTarget): ProgressLine | undefined {
@@ -205,7 +227,8 @@ export class Progress {
     const isNew = !this.#targets.has(name);
     this.#targets.set(name, state);
     if (isNew && state === 'pending') return undefined;
-    const after = message === '' ? '' : ` (${showControls(message)})`;
+    const why = message.startsWith(`${state}: `) ? message.slice(state.length + 2) : message;
+    const after = why === '' ? '' : ` (${showControls(why)})`;
     return { before: `  ${showControls(name)}: `, state, after };
   }
 }

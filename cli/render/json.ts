@@ -1,6 +1,7 @@
 // The JSON that ctl prints: one object a line, snake_case, `kind` first; fields are only ever added (design 7). Pure.
 import type { Exit, FleetEvent, HostHeader, ProcessRow, TargetName } from '../../common/rows.js';
 import type { Alert, RolloutTarget, RolloutUpdate } from '../../proto/gen/fleetvisor/v1/control.js';
+import { actionFromWire } from '../../common/wire.js';
 import { instantOrNull } from './text.js';
 import { uptimeMs } from './process.js';
 
@@ -163,7 +164,7 @@ export function rolloutJson(rollout: RolloutUpdate): JsonObject {
     id: rollout.id,
     state: rollout.state,
     reason: rollout.reason,
-    action: rollout.action.toLowerCase(),
+    action: actionFromWire(rollout.action) ?? rollout.action.toLowerCase(),
     batch: rollout.batch,
     batches: rollout.batches,
     actor: rollout.actor,

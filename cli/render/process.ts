@@ -40,6 +40,13 @@ export function uptimeMs(row: ProcessRow, header: HostHeader): number | undefine
   return Math.max(0, header.monoNowMs - row.startedMonoMs);
 }
 
+/** Why a start failed: Supervisor's text, and how the child ended where it was the child's end that failed. */
+export function describeFailure(row: ProcessRow): string {
+  // After a failed spawn `exit` is that of an earlier child.
+  if (row.exit === undefined || !row.reason.startsWith('Exited too quickly')) return row.reason;
+  return `${row.reason}, ${formatExit(row.exit)}`;
+}
+
 /** Supervisor's description, and for ended processes how they ended. */
 export function describeProcess(row: ProcessRow, header: HostHeader): string {
   switch (row.state) {
@@ -47,7 +54,10 @@ export function describeProcess(row: ProcessRow, header: HostHeader): string {
       return `pid ${row.pid}, uptime ${formatUptime(uptimeMs(row, header) ?? 0)}`;
     case 'BACKOFF':
     case 'FATAL':
-      return row.reason || `unknown error (try "tail ${header.host}:${row.group}:${row.process}")`;
+      return (
+        describeFailure(row) ||
+        `unknown error (try "ctl tail ${header.host}:${row.group}:${row.process} stderr")`
+      );
     case 'STOPPED':
     case 'EXITED': {
       if (row.stoppedWallMs === 0) return 'Not started';

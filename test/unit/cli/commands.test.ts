@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ProcessRow } from '../../../common/rows.js';
-import { eventToWire } from '../../../common/wire.js';
+import { actionToWire, eventToWire } from '../../../common/wire.js';
 import {
   Alert,
   RolloutUpdate,
@@ -66,6 +66,7 @@ const update = (
 ): RolloutUpdate =>
   RolloutUpdate.fromPartial({
     id: 'r1',
+    action: actionToWire('restart'),
     state,
     batch,
     batches: 2,
@@ -112,14 +113,15 @@ test('a rolling restart shows its progress and ends with the rollout', async () 
   assert.equal(code, 0);
   assert.deepEqual(stdout.trimEnd().split('\n'), [
     'rollout r1: 2 targets in 2 batches',
+    'rollout r1: running',
     'batch 1/2',
     '  web1:app:app: acting',
-    'rollout r1: running',
     '  web1:app:app: done',
     'batch 2/2',
     '  web2:app:app: acting',
     '  web2:app:app: done',
     'rollout r1: completed',
+    '2 targets: 2 done',
   ]);
   const [request] = requests;
   assert.deepEqual(
@@ -132,6 +134,36 @@ test('a rolling restart shows its progress and ends with the rollout', async () 
     ],
     [0, 25, 500, 0, 'skip'],
   );
+});
+
+test('how a batch ended stands above the next, and a failed rollout says what it left alone', async () => {
+  const one = (host: string, state: string, batch: number, message = '') => ({
+    target: { host, group: 'app', process: 'app' },
+    ...{ state, batch, message },
+  });
+  const head = { id: 'r1', batches: 3, partial: true };
+  rolling([
+    RolloutUpdate.fromPartial({
+      ...{ ...head, state: 'running', batch: 1 },
+      targets: [one('w1', 'acting', 1), one('w2', 'pending', 2), one('w3', 'pending', 3)],
+    }),
+    RolloutUpdate.fromPartial({
+      ...{ ...head, state: 'running', batch: 2 },
+      targets: [one('w2', 'acting', 2), one('w1', 'done', 1)],
+    }),
+    RolloutUpdate.fromPartial({
+      ...{ ...head, state: 'failed', batch: 2, reason: 'w2:app:app: it ended' },
+      targets: [one('w2', 'failed', 2, 'failed: it ended')],
+    }),
+  ]);
+  const { code, stdout } = await bench.ctl('rollout watch r1');
+  assert.equal(code, 23);
+  assert.deepEqual(stdout.trimEnd().split('\n').slice(1), [
+    ...['batch 1/3', '  w1:app:app: acting', '  w1:app:app: done'],
+    ...['batch 2/3', '  w2:app:app: acting', '  w2:app:app: failed (it ended)'],
+    'rollout r1: failed (w2:app:app: it ended)',
+    '3 targets: 1 done, 1 failed, 1 not begun',
+  ]);
 });
 
 test('a rollout that pauses is 22, one that is aborted or failed 23', async () => {
@@ -155,7 +187,10 @@ test('Ctrl-C detaches from a rollout and says how to watch and how to stop it', 
   };
   const { code, stderr } = await bench.ctl('rollout watch r1', { signal: stop.signal, onOutput });
   assert.equal(code, 21);
-  assert.match(stderr, /detached; rollout r1 goes on.*ctl rollout watch r1.*ctl rollout abort r1/);
+  assert.match(
+    stderr,
+    /^detached; the rollout goes on\n.*ctl rollout watch r1\n.*ctl rollout abort r1\n$/,
+  );
   assert.ok(!bench.control.calls.includes('abortRollout'));
 });
 
@@ -163,7 +198,10 @@ test('rollouts are listed and aborted by id', async () => {
   bench.control.answers.listRollouts = () => ({
     rollouts: [update('paused', 1, { web1: 'failed' }, false)],
   });
-  assert.match((await bench.ctl('rollout list')).stdout, /^r1 {2}paused {2}batch 1\/2 {2}1 target/);
+  assert.match(
+    (await bench.ctl('rollout list')).stdout,
+    /^r1 {2}restart {2}paused {2}batch 1\/2 {2}1 target/,
+  );
   let reason = '';
   bench.control.answers.abortRollout = (request) => {
     reason = request.reason;
