@@ -1,6 +1,7 @@
 // Typed readers of configuration values: text in, value out, or a FieldError with Supervisor's words (spec config 5).
 // Pure: what a reader must ask the machine (folders, users) it asks the FieldWorld that it is handed.
 import { splitWords } from './lexer.js';
+import { isLabelKey } from './names.js';
 import { folderOf, normalizePath } from './paths.js';
 import { FieldError } from './problems.js';
 import { isSignalNumber, signalName, signalNumber } from './signals.js';
@@ -358,18 +359,21 @@ export const readHostPorts: Reader<readonly { host: string; port: number }[]> = 
   return items.map((item) => readHostPort(item, world));
 };
 
-const LABEL_KEY = /^[A-Za-z_][A-Za-z0-9_.-]{0,62}$/;
 const LABELS_MAX = 64;
+const LABEL_BYTES_MAX = 128;
 
-/** `role=web,dc=fra`: at most 64 labels, values without commas, up to 255 characters. */
+/** `role=web,dc=fra`: at most 64 labels, values without commas, up to 128 bytes (spec fleet D10). */
 export const readLabels: Reader<Readonly<Record<string, string>>> = (text, world) => {
   const labels = new Map<string, string>();
   for (const item of readList(text, world)) {
     const equals = item.indexOf('=');
     const key = trimBlanks(item.slice(0, Math.max(0, equals)));
     const value = trimBlanks(item.slice(equals + 1));
-    if (equals < 0 || !LABEL_KEY.test(key) || value.length > 255) {
-      throw new FieldError(`not a label: ${quoteText(item)}`, 'write key=value,key=value');
+    if (equals < 0 || !isLabelKey(key) || Buffer.byteLength(value) > LABEL_BYTES_MAX) {
+      throw new FieldError(
+        `not a label: ${quoteText(item)}`,
+        `write key=value,key=value; keys of a-z 0-9 . _ / -, values up to ${LABEL_BYTES_MAX} bytes`,
+      );
     }
     labels.set(key, value);
   }

@@ -33,6 +33,8 @@ export function openStream<In, Out>(
   failure: (error: unknown) => Error | undefined,
 ): MessageStream<In, Out> {
   const over = new AbortController();
+  // One listener for each message on its way; how many those are is the sender's bound.
+  setMaxListeners(0, over.signal);
   let pending = 0;
   let ended = false;
   call.on('error', () => over.abort());

@@ -78,3 +78,10 @@ function compareDigits(a: string, b: string): number {
   if (left.length !== right.length) return left.length - right.length;
   return left === right ? 0 : left < right ? -1 : 1;
 }
+
+const LABEL_KEY = /^[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?$/;
+
+/** May a host's label have this key? What is configured and what selects go by the same rule (spec fleet D10). */
+export function isLabelKey(text: string): boolean {
+  return LABEL_KEY.test(text);
+}

@@ -1,6 +1,7 @@
 // gRPC in house terms: serve, dial, calls as promises and streams with backpressure, status <-> FleetError.
 // The one importer of grpc-js beside the generated code. Invariants: mutual TLS 1.3 always; a peer is whom its
 // certificate's one URI names, never a DNS name; every message is at most 4 MiB (spec fleet 13, 14).
+import { setMaxListeners } from 'node:events';
 import { createSecureContext, type PeerCertificate } from 'node:tls';
 import {
   connectivityState,
@@ -194,6 +195,13 @@ export interface HandlerOptions {
   readonly onBug: (error: unknown, method: string) => void;
 }
 
+/** A call's end has as many listeners as the call has parts, e.g. one for each host that it commands. */
+function newScope(): AbortController {
+  const over = new AbortController();
+  setMaxListeners(0, over.signal);
+  return over;
+}
+
 /** Turns async functions into handlers of one service, with the caller's identity checked first. */
 export class Handlers {
   readonly #options: HandlerOptions;
@@ -206,7 +214,7 @@ export class Handlers {
     handle: (request: Request, context: CallContext) => Promise<Response>,
   ): handleUnaryCall<Request, Response> {
     return (call, callback) => {
-      const over = new AbortController();
+      const over = newScope();
       call.on('cancelled', () => over.abort());
       const run = async (): Promise<Response> => handle(call.request, this.#context(call, over));
       run().then(
@@ -221,7 +229,7 @@ export class Handlers {
     handle: (request: Request, context: CallContext) => AsyncIterable<Response>,
   ): handleServerStreamingCall<Request, Response> {
     return (call) => {
-      const over = new AbortController();
+      const over = newScope();
       call.on('cancelled', () => over.abort());
       call.on('close', () => over.abort());
       const run = async (): Promise<void> => {
@@ -245,7 +253,7 @@ export class Handlers {
         () => call.emit('error', this.#status(cancelled(), call.getPath())),
         () => undefined,
       );
-      const over = new AbortController();
+      const over = newScope();
       if (stream.signal.aborted) over.abort();
       stream.signal.addEventListener('abort', () => over.abort(), { once: true });
       const run = async (): Promise<void> => handle(stream, this.#context(call, over));

@@ -2,6 +2,7 @@
 // Invariants: pure; a three-part form never has an empty part, so an unset variable cannot widen it (D26a).
 import { FleetError } from './errors.js';
 import { compilePattern, splitOutside, type Pattern } from './glob.js';
+import { isLabelKey } from './names.js';
 
 /** A parsed selector. Host undefined: the host scope decides. */
 export interface Selector {
@@ -21,8 +22,6 @@ export interface HostMatcher {
   readonly literal: string | undefined;
   matches(host: string, labels: ReadonlyMap<string, string>): boolean;
 }
-
-const LABEL_KEY = /^[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?$/;
 
 /** Does this text have the three-part form `host:group:process`, so that it needs no host scope? */
 export function isThreePart(selector: string): boolean {
@@ -54,7 +53,7 @@ function compileLabel(
 ): (labels: ReadonlyMap<string, string>) => boolean {
   const match = /^(!?)([^=!]*)(?:(!?=)(.*))?$/s.exec(term);
   const [, not = '', key = '', operator, value = ''] = match ?? [];
-  if (!LABEL_KEY.test(key) || (not !== '' && operator !== undefined)) {
+  if (!isLabelKey(key) || (not !== '' && operator !== undefined)) {
     throw new FleetError('BAD_SELECTOR', `label expression '${whole}' is not understood`, {
       hint: 'write key, !key, key=pattern or key!=pattern, joined by &',
     });

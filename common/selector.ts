@@ -163,6 +163,10 @@ function bind<Row extends SelectableRow>(
     }
   }
   const negated = excluding || typed.startsWith('!');
+  const named = namedOnHosts(stripNegation(typed), scope, hosts);
+  if (named !== undefined) {
+    return { text: typed, negated, selector: undefined, hosts: 0, rows: 0, ...named };
+  }
   const selector = parseSelector(stripNegation(typed), negated);
   if (selector.host === undefined && !scope.given) {
     throw new FleetError('SCOPE_MISSING', `'${typed}' does not say on which hosts`, {
@@ -187,6 +191,29 @@ function bind<Row extends SelectableRow>(
             matcher.matches(host, labels) && (!scope.narrowed || scope.has(host, labels)),
     matchesRow: (row) => rowMatches(selector, row),
   };
+}
+
+/**
+ * `HOST:GROUP:PROCESS` with names as every list prints them, if they exist on those hosts (D27): `a*b` is then that
+ * process and no pattern.
+ */
+function namedOnHosts<Row extends SelectableRow>(
+  text: string,
+  scope: Scope,
+  hosts: readonly SelectableHost<Row>[],
+): Pick<Bound, 'unheard' | 'matchesHost' | 'matchesRow'> | undefined {
+  const [hostText = '', group = '', process = '', ...more] = text.split(':');
+  if (hostText === '' || group === '' || process === '' || more.length > 0) return undefined;
+  if (process === '*' || group === '*') return undefined;
+  const host = compileHost(hostText);
+  const matchesHost = (name: string, labels: ReadonlyMap<string, string>): boolean =>
+    host.matches(name, labels) && (!scope.narrowed || scope.has(name, labels));
+  const matchesRow = (row: SelectableRow): boolean =>
+    row.group === group && row.process === process;
+  const exists = hosts.some(
+    ({ host: name, labels, rows }) => matchesHost(name, labels) && (rows ?? []).some(matchesRow),
+  );
+  return exists ? { unheard: { group, process }, matchesHost, matchesRow } : undefined;
 }
 
 function wholeGroupAsStar({ group, process }: NameSpec): NameSpec {

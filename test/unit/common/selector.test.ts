@@ -161,6 +161,20 @@ test('a change without a scope is told which flag is missing', () => {
   assert.throws(() => resolve('app', { changing: true }), { hint: /--all-hosts/ });
 });
 
+test('three parts as a list prints them mean that process, whatever its name looks like (D27)', () => {
+  const fleet = [
+    host('web1', '', ['odd:a*b.c>d', 'odd:axb.c>d', 'odd:a[b', '{x}']),
+    ...FLEET.slice(1, 2),
+  ];
+  assert.deepEqual(resolve('web1:odd:a*b.c>d', { fleet }), ['web1:odd:a*b.c>d']);
+  assert.deepEqual(resolve('*:odd:a[b', { fleet, changing: true }), ['web1:odd:a[b']);
+  assert.deepEqual(resolve('web1:{x}:{x}', { fleet }), ['web1:{x}:{x}']);
+  assert.deepEqual(resolve('web1:odd:* !web1:odd:a*b.c>d', { fleet }), [
+    'web1:odd:a[b',
+    'web1:odd:axb.c>d',
+  ]);
+});
+
 test('a name that looks like a pattern can be typed as it is, if it exists (D27)', () => {
   const fleet = [host('h', '', ['w*', 'web', '!x', '@y', 'a[b', 'g{1}:p?', 'odd:x'])];
   const odd = { group: 'e', process: 'a:b', priority: 999, groupPriority: 999 };

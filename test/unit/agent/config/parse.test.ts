@@ -298,6 +298,16 @@ test('[fleet] is read with paths relative to the file, and its absence means no 
   assert.equal(config('[supervisord]\n').fleet, undefined);
 });
 
+test('a label that no selector could name is refused with what is allowed', () => {
+  for (const label of ['Role=web', 'ro le=x', 'x.=y', 'role', `k=${'v'.repeat(129)}`]) {
+    const [problem] = problems(
+      `[supervisord]\n[fleet]\ncontrollers=a:1\nca=a\ncert=b\nkey=c\nlabels=${label}\n`,
+    );
+    assert.match(problem?.text ?? '', /not a label/, label);
+    assert.match(problem?.advice ?? '', /a-z 0-9/);
+  }
+});
+
 test('a [fleet] section without its required keys is refused, each named', () => {
   const found = problems('[supervisord]\n[fleet]\ncontrollers=ctl1\n');
   assert.deepEqual(
