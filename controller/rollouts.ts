@@ -5,17 +5,10 @@ import type { Clock } from '../common/clock.js';
 import { FleetError } from '../common/errors.js';
 import type { Logger } from '../common/log.js';
 import type { TargetName } from '../common/rows.js';
-import type {
-  Executor,
-  FleetFeed,
-  RolloutDriver,
-  RolloutOrder,
-  RolloutRecord,
-  RolloutTargetRecord,
-} from './ports.js';
+import type { Executor, FleetFeed, RolloutDriver, RolloutOrder, RolloutRecord } from './ports.js';
 import type { Lease, Records } from './records.js';
+import { difference, toRecord } from './rollout-record.js';
 import {
-  batchCount,
   createRollout,
   HEALTHY_MS,
   isOver,
@@ -373,30 +366,3 @@ export class Rollouts implements RolloutDriver {
 
 const isActing = (entry: Rollout['targets'][number]): boolean => entry.state === 'acting';
 const targetOf = (entry: Rollout['targets'][number]): TargetName => entry.target;
-
-function showTarget(entry: Rollout['targets'][number]): RolloutTargetRecord {
-  return {
-    target: entry.target,
-    batch: entry.batch,
-    state: entry.state,
-    message: entry.message,
-  };
-}
-
-function toRecord(rollout: Rollout): RolloutRecord {
-  const { id, action, actor, state, reason, batch, startedWallMs } = rollout;
-  const targets = rollout.targets.map(showTarget);
-  const head = { id, action, actor, state, reason, batch, startedWallMs };
-  return { ...head, batches: batchCount(rollout), targets, partial: false };
-}
-
-/** Only the targets that changed between two states of one rollout. */
-function difference(before: Rollout, after: Rollout): RolloutRecord {
-  const targets = after.targets
-    .filter((entry, at) => {
-      const old = before.targets[at];
-      return old?.state !== entry.state || old.message !== entry.message;
-    })
-    .map(showTarget);
-  return { ...toRecord(after), targets, partial: true };
-}
