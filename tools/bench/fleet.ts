@@ -6,6 +6,7 @@ import { findProgram } from '../../test/support/need.js';
 import { listMarked } from '../marked.mjs';
 import { nowMs, pause, poll } from './clock.js';
 import { Stamps } from './follow.js';
+import { SETTLE_MS } from './footprint.js';
 import { VICTIMS, Victims } from './victims.js';
 import { Lab, type Trial, collect, pool } from './lab.js';
 import { cpuMs, memoryOf } from './proc.js';
@@ -68,7 +69,6 @@ async function watchKills(lab: Lab, fleet: Fleet, victims: Victims): Promise<num
 }
 
 const MEMBERS = { light: 100, busy: 200 } as const;
-const SETTLE_MS = 20_000;
 const WATCHED_MS = 30_000;
 
 export const member: Trial = {
