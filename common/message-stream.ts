@@ -1,5 +1,6 @@
 // One end of a bidirectional stream of messages: read with backpressure, sent with flow control, over once.
 // Knows nothing of gRPC but the shape of its duplex calls.
+import { setMaxListeners } from 'node:events';
 
 /** One end of a bidirectional stream. */
 export interface MessageStream<In, Out> {
