@@ -15,11 +15,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: 'the first token may be any number',
   },
   {
-    file: 'agent/engine/engine.ts',
-    what: 'this.#touched.clear(); -> {}',
-    reason: 'deadlines that have not moved would only be set again',
-  },
-  {
     file: 'agent/engine/deadlines.ts',
     what: 'return; -> {}',
     reason: 'the same moment twice in the heap is taken once',

@@ -14,6 +14,7 @@ import '../../test/unit/agent/engine/messages.test.js';
 import '../../test/unit/agent/engine/order.test.js';
 import '../../test/unit/agent/engine/process-stop.test.js';
 import '../../test/unit/agent/engine/process.test.js';
+import '../../test/unit/agent/engine/requests-waiting.test.js';
 import '../../test/unit/agent/engine/requests.test.js';
 import '../../test/unit/agent/engine/restart.test.js';
 import '../../test/unit/agent/engine/shutdown.test.js';
