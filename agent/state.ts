@@ -6,7 +6,6 @@ import {
   chownSync,
   closeSync,
   fsyncSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -18,6 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Random } from '../common/random.js';
+import { makeFolder } from '../common/folders.js';
 import { acquireLock } from '../common/lock.js';
 
 /** The agent's memory and places. Paths are absolute. */
@@ -189,8 +189,8 @@ function openRunDir(dir: string | undefined, id: string, options: StateOptions):
 
 /** Creates a folder of mode 0700 with its parents; refuses one that belongs to somebody else. */
 function makePrivate(path: string, owner: StateOptions['owner']): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path), 0o755);
+  makeFolder(path, 0o700);
   chownTo(path, owner);
   const stat = statSync(path);
   const uid = owner?.uid ?? process.getuid?.() ?? 0;

@@ -1,13 +1,14 @@
 // The fleet's private authority and the certificates it issues: ECDSA P-256, one URI name each (design 7, Identity).
 // The one importer of @peculiar/x509. Invariants: keys are written 0600, nothing is ever overwritten.
 import { webcrypto } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 // Must come first: x509's dependency injection refuses to load without it.
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import { FleetError } from '../common/errors.js';
+import { makeFolder } from '../common/folders.js';
 import {
   formatIdentity,
   identityFromAltNames,
@@ -216,7 +217,7 @@ async function writePair(
   const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', privateKey));
   const pem = x509.PemConverter.encode(der, 'PRIVATE KEY');
   try {
-    mkdirSync(join(files.key, '..'), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(files.key), 0o700);
     writeFileSync(files.key, `${pem}\n`, { mode: 0o600, flag: 'wx' });
     try {
       writeFileSync(files.cert, `${cert.toString('pem')}\n`, { mode: 0o644, flag: 'wx' });

@@ -1,8 +1,8 @@
 // The controller's state directory: where it is, that it can be written, that nobody else has it (design 7 State).
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { FleetError } from '../common/errors.js';
+import { makeFolder } from '../common/folders.js';
 import { acquireLock, type LockResult } from '../common/lock.js';
 import { reasonOf } from '../common/log.js';
 
@@ -28,7 +28,7 @@ export function stateDirOf(
 export function claimStateDir(dir: string): () => void {
   let lock: LockResult;
   try {
-    makeFolder(dir);
+    makeFolder(dir, 0o700);
     lock = acquireLock(join(dir, 'controller.lock'));
   } catch (error) {
     throw new FleetError(
@@ -46,11 +46,4 @@ export function claimStateDir(dir: string): () => void {
     `another controller (pid ${lock.pid}) holds the state directory ${dir}`,
     { hint: 'stop it first, or give each its own state_dir=' },
   );
-}
-
-/** Node's own recursive form never returns below folders such as /proc, where nothing can be made. */
-function makeFolder(dir: string): void {
-  if (existsSync(dir)) return;
-  if (dirname(dir) !== dir) makeFolder(dirname(dir));
-  mkdirSync(dir, { mode: 0o700 });
 }

@@ -8,6 +8,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { FleetError } from '../../common/errors.js';
+import { makeFolder } from '../../common/folders.js';
 import type { Logger } from '../../common/log.js';
 import { LocalAgent } from './local-agent.js';
 import { natsServerConfig, natsUsersConfig, privateAgentConfig } from './server-config.js';
@@ -78,7 +79,7 @@ export class EmbeddedBus {
     const dir = join(options.stateDir, 'nats');
     const natsServer = findNatsServer(options.env['PATH'] ?? '');
     mkdirSync(dir, { recursive: true, mode: 0o700 });
-    mkdirSync(options.storeDir, { recursive: true, mode: 0o700 });
+    makeFolder(options.storeDir, 0o700);
     const socket = socketPath(dir);
     const bus = new EmbeddedBus(options, socket);
     await bus.writeFiles(natsServer, socket);

@@ -96,3 +96,11 @@ test('sockets get a short folder where the state directory is deep', async (t) =
   assert.ok(Buffer.byteLength(join(state.runDir, 'keeper.sock')) < 107, state.runDir);
   state.release();
 });
+
+test('a place where nothing can be made costs the memory of this life only, with a warning', () => {
+  const warnings: string[] = [];
+  const state = open('/proc/nowhere/state', 7, warnings);
+  assert.equal(state.epoch, 7);
+  assert.match(warnings.join(), /\/proc\/nowhere\/state/);
+  state.release();
+});
