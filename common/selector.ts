@@ -4,6 +4,7 @@ import { FleetError } from './errors.js';
 import { splitOutside } from './glob.js';
 import { compareNatural, parseNameSpec, type NameSpec } from './names.js';
 import type { TargetName } from './rows.js';
+import { adviceOn } from './selector-advice.js';
 import {
   compileHost,
   compileLabels,
@@ -275,8 +276,9 @@ export function select<Row extends SelectableRow>(
     selected.push(one);
     count += one.rows.length + one.unheard.length;
   }
-  const problems = [...hostProblems(scopeHosts, hosts), ...positive.flatMap(issueOf)];
-  checkExclusions(negative, changing, problems);
+  const issues = positive.flatMap((bound) => issueOf(bound, hosts));
+  const problems = [...hostProblems(scopeHosts, hosts), ...issues];
+  checkExclusions(negative, changing, problems, hosts);
   checkCount(spec, count, changing);
   return { hosts: selected, problems, count };
 }
@@ -327,9 +329,11 @@ function selectHost<Row extends SelectableRow>(
   };
 }
 
-function issueOf(bound: Bound): SelectorIssue[] {
+function issueOf(bound: Bound, hosts: readonly SelectableHost<SelectableRow>[]): SelectorIssue[] {
   const message = problemOf(bound);
-  return message === undefined ? [] : [{ selector: bound.text, message }];
+  if (message === undefined) return [];
+  const advice = bound.hosts === 0 ? '' : adviceOn(bound, hosts);
+  return [{ selector: bound.text, message: message + advice }];
 }
 
 /** A host named by -H without pattern that nobody knows. */
@@ -347,10 +351,11 @@ function checkExclusions(
   negative: readonly Bound[],
   changing: boolean,
   problems: SelectorIssue[],
+  hosts: readonly SelectableHost<SelectableRow>[],
 ): void {
   for (const bound of negative) {
     if (bound.selector?.literal !== true) continue;
-    const [issue] = issueOf(bound);
+    const [issue] = issueOf(bound, hosts);
     if (issue === undefined) continue;
     if (!changing) {
       problems.push(issue);

@@ -71,7 +71,7 @@ const DB = ['db1:cache:cache', 'db1:db:db', 'db1:web:web'];
 const TABLE: readonly (readonly [string, Asked, readonly string[]])[] = [
   // x, without pattern: process x of group x.
   ['cache', {}, CACHES],
-  ['app_0', {}, ['app_0 - no such process']],
+  ['app_0', {}, ["app_0 - no such process; did you mean 'app:app_0'?"]],
   // A pattern: every process whose name matches, in any group.
   ['app_*', {}, [...appOf('web1'), ...appOf('web2'), ...appOf('web10')]],
   ['?b', {}, ['db1:db:db']],
@@ -90,7 +90,7 @@ const TABLE: readonly (readonly [string, Asked, readonly string[]])[] = [
   ['*:cache:cache', { changing: true }, CACHES],
   ['web{1..2}:app:*', {}, [...appOf('web1'), ...appOf('web2')]],
   ['WEB1:app:app_0', {}, ['web1:app:app_0']],
-  ['web1:APP:app_0', {}, ['web1:APP:app_0 - no such process']],
+  ['web1:APP:app_0', {}, ["web1:APP:app_0 - no such process; did you mean 'web1:*:app_0'?"]],
   // @labels
   ['@role=web&env!=prod:*:*', {}, allOf('web1')],
   ['@role=db:*:*', {}, DB],
@@ -117,6 +117,14 @@ const TABLE: readonly (readonly [string, Asked, readonly string[]])[] = [
   ['web9:app:app_0', {}, ['web9:app:app_0 - no such host']],
   ['cache', { hosts: ['web9'] }, ['web9 - no such host', 'cache - no such host in the scope']],
   ['cache nope', { hosts: ['db1'] }, ['db1:cache:cache', 'nope - no such process']],
+  // Where a host or a group was written for a process, what would have matched is named.
+  ['web1', {}, ["web1 - no such process; did you mean 'web1:*:*'?"]],
+  ['web*', { hosts: ['web1'] }, ["web* - nothing matches; did you mean 'web*:*:*'?"]],
+  ['app', {}, ["app - no such process; did you mean 'app:*'?"]],
+  ['web1:*', {}, ["web1:* - no such group; did you mean 'web1:*:*'?"]],
+  ['web1:app_0', {}, ["web1:app_0 - no such process; did you mean 'web1:*:app_0'?"]],
+  ['web1:app', {}, ["web1:app - no such process; did you mean 'web1:app:*'?"]],
+  ['web1:nope', {}, ['web1:nope - no such process']],
   // Twice is once.
   ['cache db1:cache:* c*', { hosts: ['db1'] }, ['db1:cache:cache']],
 ];
