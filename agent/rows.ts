@@ -65,17 +65,15 @@ export class RowBook {
   }
 
   /** Takes over a row made by `build`; `seq` is the event's that announced it. */
-  set(facts: ProcessFacts, row: ProcessRow, seq: number): ProcessRow {
-    const kept = { ...row, seq };
+  set(facts: ProcessFacts, row: ProcessRow, seq: number): void {
     this.#entries.set(nameKey(facts.name), {
-      row: kept,
+      row: { ...row, seq },
       lastStartAtMs: facts.lastStartAtMs,
       lastStopAtMs: facts.lastStopAtMs,
       startedWallMs: row.startedWallMs,
       stoppedWallMs: row.stoppedWallMs,
     });
     this.#sorted = undefined;
-    return kept;
   }
 
   get(name: NameSpec): ProcessRow | undefined {
@@ -85,12 +83,6 @@ export class RowBook {
   removeGroup(group: string): void {
     for (const [key, entry] of this.#entries)
       if (entry.row.group === group) this.#entries.delete(key);
-    this.#sorted = undefined;
-  }
-
-  /** Forgets one process (its group stays). */
-  remove(name: NameSpec): void {
-    this.#entries.delete(nameKey(name));
     this.#sorted = undefined;
   }
 

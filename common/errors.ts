@@ -80,23 +80,22 @@ export function statusOf(code: ErrorCode): StatusName {
   return ERRORS[code].status;
 }
 
-/** Supervisor's fault number, e.g. 10 for BAD_NAME; undefined where Supervisor has no such word. */
-export function faultOf(code: ErrorCode): number | undefined {
-  const row: ErrorRow = ERRORS[code];
-  return row.fault;
-}
+type Faulty = {
+  [Code in ErrorCode]: (typeof ERRORS)[Code] extends { readonly fault: number } ? Code : never;
+}[ErrorCode];
 
-const CODE_OF_FAULT = new Map<number, ErrorCode>(
-  (Object.keys(ERRORS) as ErrorCode[]).flatMap((code) => {
-    const fault = faultOf(code);
-    return fault === undefined ? [] : [[fault, code] as const];
-  }),
-);
+/** Supervisor's word for what came of a call: a code that has a fault number, or SUCCESS in the rows of group calls. */
+export type FaultName = Faulty | 'SUCCESS';
 
-/** The word for a Supervisor fault number; undefined for numbers it does not use. */
-export function codeOfFault(fault: number): ErrorCode | undefined {
-  return CODE_OF_FAULT.get(fault);
-}
+/** Fault numbers on the wire by name, e.g. 10 for BAD_NAME (spec xmlrpc 4). */
+export const FAULTS: Readonly<Record<FaultName, number>> = {
+  ...(Object.fromEntries(
+    Object.entries<ErrorRow>(ERRORS).flatMap(([code, { fault }]) =>
+      fault === undefined ? [] : [[code, fault] as const],
+    ),
+  ) as Record<Faulty, number>),
+  SUCCESS: 80,
+};
 
 /** Is this text one of the codes? Used where a code arrives from another program. */
 export function isErrorCode(text: string): text is ErrorCode {

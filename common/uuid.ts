@@ -1,8 +1,6 @@
 // UUID version 7: command and rollout ids that sort by the time they were made (RFC 9562).
 import type { Random } from './random.js';
 
-const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-
 /** A new id from the wall clock (milliseconds since 1970) and 74 random bits. */
 export function uuidv7(wallMs: number, random: Random): string {
   const bytes = Buffer.alloc(16);
@@ -18,9 +16,4 @@ export function uuidv7(wallMs: number, random: Random): string {
     hex.slice(16, 20),
     hex.slice(20),
   ].join('-');
-}
-
-/** Is this text a UUID in lower case, of any version? */
-export function isUuid(text: string): boolean {
-  return ID.test(text);
 }

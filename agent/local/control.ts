@@ -1,12 +1,13 @@
 // Starting, stopping and signalling by RPC: one process, a group, or all, with Supervisor's rows (spec xmlrpc 6, 8.3).
 // Invariants: members begin in priority order and run side by side; one member's failure never fails the call.
+import { FAULTS } from '../../common/errors.js';
 import { formatNameSpec, parseNameSpec, type NameSpec } from '../../common/names.js';
 import { RUNNING_STATES, SIGNALLABLE_STATES, type ProcessState } from '../../common/states.js';
 import type { XmlValue } from '../../common/xmlrpc.js';
 import type { CoreRequest, CoreResult } from '../core.js';
 import { parseSignal } from '../engine-words.js';
 import type { Supervision } from '../supervision.js';
-import { FAULTS, faultName, RpcFault } from './faults.js';
+import { faultName, RpcFault } from './faults.js';
 
 /** What to do to each process of a call. */
 export type Act =

@@ -1,11 +1,12 @@
 // The log methods of RPC: reading, tailing and clearing, with Supervisor's faults (spec xmlrpc 8.5).
+import { FAULTS } from '../../common/errors.js';
 import type { XmlValue } from '../../common/xmlrpc.js';
 import type { LogChannel } from '../core.js';
 import type { LogFile } from '../logs/rotate.js';
 import { readLogSlice, tailLog } from '../logs/tail.js';
 import type { Supervision } from '../supervision.js';
 import { parseTarget } from './control.js';
-import { FAULTS, RpcFault } from './faults.js';
+import { RpcFault } from './faults.js';
 
 /** The most that one read answers with: a log of gigabytes must not become one string. */
 const READ_BYTES_MAX = 64 * 1024 * 1024;

@@ -9,7 +9,7 @@ import { exitOfStatus } from '../exit.js';
 import { hostJson, processJson, summaryJson } from '../render/json.js';
 import { statusCells } from '../render/process.js';
 import { renderTable } from '../render/table.js';
-import { formatAge, plural } from '../render/text.js';
+import { formatAge } from '../render/text.js';
 
 const TIMEOUT_MS = 10_000;
 
@@ -121,9 +121,4 @@ async function printJson(
     problems: problemsJson(summary.problems),
   };
   await out.json(summaryJson(targets, states, exit, more));
-}
-
-/** `9 processes on 3 hosts`. */
-export function countText(processes: number, hosts: number): string {
-  return `${plural(processes, 'process', 'processes')} on ${plural(hosts, 'host')}`;
 }

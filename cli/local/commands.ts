@@ -1,5 +1,6 @@
 // One host's actions with supervisorctl's own output and exit codes (spec ctl 3-5), over XML-RPC.
 // Invariant: the exit code is that of the last thing that set one; later successes do not take it back.
+import { FAULTS } from '../../common/errors.js';
 import { formatNameSpec } from '../../common/names.js';
 import { quoteText } from '../../common/text.js';
 import { XmlFault, type XmlValue } from '../../common/xmlrpc.js';
@@ -9,7 +10,6 @@ import { HELP, listActions } from './help.js';
 import { genericError, padEnd, struct, structs, text } from './values.js';
 import {
   DEAD_PROGRAM,
-  FAULT,
   SIGNAL_ERRORS,
   START_ERRORS,
   STOP_ERRORS,
@@ -72,8 +72,8 @@ export class LocalCommands {
   }
 
   #actions(): Readonly<Record<string, ((args: readonly string[]) => Promise<void>) | undefined>> {
-    const start = verb('start', 'started', START_ERRORS, FAULT.alreadyStarted, INVALID_ARGS);
-    const stop = verb('stop', 'stopped', STOP_ERRORS, FAULT.notRunning, GENERIC);
+    const start = verb('start', 'started', START_ERRORS, FAULTS.ALREADY_STARTED, INVALID_ARGS);
+    const stop = verb('stop', 'stopped', STOP_ERRORS, FAULTS.NOT_RUNNING, GENERIC);
     return {
       help: (args) => this.#help(args),
       status: (args) => this.#status(args),
@@ -115,7 +115,7 @@ export class LocalCommands {
         this.exit = NOT_RUNNING;
         return false;
       }
-      if (error instanceof XmlFault && error.faultCode === FAULT.unknownMethod) {
+      if (error instanceof XmlFault && error.faultCode === FAULTS.UNKNOWN_METHOD) {
         await this.#out.line(
           'Sorry, supervisord responded but did not recognize the supervisor namespace commands ' +
             'that supervisorctl uses to control it.  Please check that the ' +
@@ -207,7 +207,7 @@ export class LocalCommands {
     try {
       await this.#rows(verb, await this.#call(`${verb.name}ProcessGroup`, group, ...verb.more));
     } catch (error) {
-      if (!(error instanceof XmlFault) || error.faultCode !== FAULT.badName) throw error;
+      if (!(error instanceof XmlFault) || error.faultCode !== FAULTS.BAD_NAME) throw error;
       await this.#out.line(`${group}: ERROR (no such group)`);
       this.exit = verb.noSuchGroup;
     }
@@ -222,7 +222,7 @@ export class LocalCommands {
       await this.#row(verb, { group, name: process, status, description });
       return;
     }
-    await this.#row(verb, { group, name: process, status: FAULT.success, description: 'OK' });
+    await this.#row(verb, { group, name: process, status: FAULTS.SUCCESS, description: 'OK' });
   }
 
   async #rows(verb: Verb, rows: XmlValue): Promise<void> {
@@ -239,14 +239,14 @@ export class LocalCommands {
   async #row(verb: Verb, row: Row): Promise<void> {
     const name = formatNameSpec({ group: row.group, process: row.name });
     const known = verb.errors[row.status];
-    if (row.status === FAULT.success) await this.#out.line(`${name}: ${verb.done}`);
+    if (row.status === FAULTS.SUCCESS) await this.#out.line(`${name}: ${verb.done}`);
     else if (known !== undefined) await this.#out.line(`${name}: ERROR (${known})`);
-    else if (row.status === FAULT.failed && verb.name !== 'start') {
+    else if (row.status === FAULTS.FAILED && verb.name !== 'start') {
       await this.#out.line(row.description);
     } else {
       throw new XmlFault(row.status, row.description);
     }
-    if (row.status === FAULT.success || row.status === verb.harmless) return;
+    if (row.status === FAULTS.SUCCESS || row.status === verb.harmless) return;
     this.exit = DEAD_PROGRAM.has(row.status) ? NOT_RUNNING : GENERIC;
   }
 
@@ -279,7 +279,7 @@ export class LocalCommands {
       await this.#out.line(text(info['pid']));
       if (info['pid'] === 0) this.exit = NOT_RUNNING;
     } catch (error) {
-      if (!(error instanceof XmlFault) || error.faultCode !== FAULT.badName) throw error;
+      if (!(error instanceof XmlFault) || error.faultCode !== FAULTS.BAD_NAME) throw error;
       await this.#out.line(`No such process ${name}`);
       this.exit = GENERIC;
     }
@@ -327,9 +327,9 @@ export class LocalCommands {
     } catch (error) {
       if (!(error instanceof XmlFault)) throw error;
       const reasons: Readonly<Record<number, string>> = {
-        [FAULT.noFile]: 'no log file',
-        [FAULT.failed]: 'unknown error reading log',
-        [FAULT.badName]: 'no such process name',
+        [FAULTS.NO_FILE]: 'no log file',
+        [FAULTS.FAILED]: 'unknown error reading log',
+        [FAULTS.BAD_NAME]: 'no such process name',
       };
       const reason = reasons[error.faultCode];
       if (reason === undefined) throw error;

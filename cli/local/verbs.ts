@@ -1,45 +1,32 @@
 // What start, stop and signal say of each fault, and which faults count for the exit code (spec ctl 4, 5).
+import { FAULTS } from '../../common/errors.js';
 import type { XmlValue } from '../../common/xmlrpc.js';
 
-/** Supervisor's fault numbers (spec xmlrpc 4). */
-export const FAULT = {
-  unknownMethod: 1,
-  badName: 10,
-  badSignal: 11,
-  noFile: 20,
-  notExecutable: 21,
-  failed: 30,
-  abnormalTermination: 40,
-  spawnError: 50,
-  alreadyStarted: 60,
-  notRunning: 70,
-  success: 80,
-} as const;
 /** Faults after which a program is not running: exit 7. */
 export const DEAD_PROGRAM: ReadonlySet<number> = new Set([
-  FAULT.spawnError,
-  FAULT.abnormalTermination,
-  FAULT.notRunning,
+  FAULTS.SPAWN_ERROR,
+  FAULTS.ABNORMAL_TERMINATION,
+  FAULTS.NOT_RUNNING,
 ]);
 /** What `start` says of a fault. */
 export const START_ERRORS: Readonly<Record<number, string>> = {
-  [FAULT.badName]: 'no such process',
-  [FAULT.noFile]: 'no such file',
-  [FAULT.notExecutable]: 'file is not executable',
-  [FAULT.alreadyStarted]: 'already started',
-  [FAULT.spawnError]: 'spawn error',
-  [FAULT.abnormalTermination]: 'abnormal termination',
+  [FAULTS.BAD_NAME]: 'no such process',
+  [FAULTS.NO_FILE]: 'no such file',
+  [FAULTS.NOT_EXECUTABLE]: 'file is not executable',
+  [FAULTS.ALREADY_STARTED]: 'already started',
+  [FAULTS.SPAWN_ERROR]: 'spawn error',
+  [FAULTS.ABNORMAL_TERMINATION]: 'abnormal termination',
 };
 /** What `stop` says of a fault. */
 export const STOP_ERRORS: Readonly<Record<number, string>> = {
-  [FAULT.badName]: 'no such process',
-  [FAULT.notRunning]: 'not running',
+  [FAULTS.BAD_NAME]: 'no such process',
+  [FAULTS.NOT_RUNNING]: 'not running',
 };
 /** What `signal` says of a fault. */
 export const SIGNAL_ERRORS: Readonly<Record<number, string>> = {
-  [FAULT.badName]: 'no such process',
-  [FAULT.badSignal]: 'bad signal name',
-  [FAULT.notRunning]: 'not running',
+  [FAULTS.BAD_NAME]: 'no such process',
+  [FAULTS.BAD_SIGNAL]: 'bad signal name',
+  [FAULTS.NOT_RUNNING]: 'not running',
 };
 
 /** How an action changes processes, and what it says. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatIdentity, identityFromAltNames, parseIdentity } from '../../../common/identity.js';
-import { isUuid, uuidv7 } from '../../../common/uuid.js';
+import { uuidv7 } from '../../../common/uuid.js';
 
 const WEB1 = { fleet: 'acme', kind: 'host', name: 'web1' } as const;
 
@@ -47,6 +47,5 @@ test('command ids sort by the time they were made', () => {
   const random = { next: () => 0, bytes: (length: number) => new Uint8Array(length).fill(0xff) };
   const ids = [1, 1_000, 1_795_217_786_000].map((ms) => uuidv7(ms, random));
   assert.deepEqual([...ids].sort(), ids);
-  assert.ok(ids.every(isUuid));
   assert.equal(ids[2], '01a1fb51-8490-7fff-bfff-ffffffffffff');
 });
