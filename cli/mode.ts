@@ -74,8 +74,11 @@ export function decideMode(argv: readonly string[], known: Known): Mode {
   const action = argv[i];
   if (action !== undefined && ALONE.has(action)) return 'fleet';
   if (localOption && !fleetOption) return 'local';
-  // No words of an action on one host: whoever wrote them means the fleet, which says where they belong.
-  if (argv.slice(i).some((word) => NAMES_CONTROLLER.has(word))) return 'fleet';
+  // No words of an action on one host: whoever wrote them means the fleet. Taken for names of processes,
+  // `stop all -H web2` would stop everything here.
+  const isFleets = (word: string): boolean =>
+    FLEET.has(word.startsWith('--') ? splitOption(word)[0] : word);
+  if (argv.slice(i).some(isFleets)) return 'fleet';
   return fleetOption || known.controller ? 'fleet' : 'local';
 }
 

@@ -21,6 +21,7 @@ const WORDS = commonFiles(
   'names',
   'selector',
   'selector-parse',
+  'selector-advice',
   'glob',
   'states',
   'errors',
