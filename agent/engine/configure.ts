@@ -112,7 +112,10 @@ export class Configurator {
       slot.process = { ...slot.process, policy: process.policy, groupPriority: spec.priority };
       if (slot.retiring) back.push(slot);
     }
-    group.slots.push(...before.values());
+    for (const slot of before.values()) {
+      slot.process = { ...slot.process, groupPriority: spec.priority };
+      group.slots.push(slot);
+    }
     this.#emitGroup('group-changed', group);
     for (const slot of before.values()) this.#retire(group, slot);
     for (const slot of back) this.#keepAfterAll(slot);

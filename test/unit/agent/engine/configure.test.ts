@@ -51,6 +51,14 @@ describe('configuration', () => {
     );
   });
 
+  test('a changed priority holds for processes that are being removed too', () => {
+    const driver = driveOne()
+      .up()
+      .config([group('app', ['other'], { autostart: false }, 3)]);
+    assert.equal(driver.state(), 'STOPPING');
+    assert.equal(driver.facts().groupPriority, 3);
+  });
+
   test('a new process of a known group starts, the others are left alone', () => {
     const driver = new Driver().config([group('pool', ['a'])]).up('pool:a');
     driver.config([group('pool', ['b', 'a'])]);
