@@ -118,6 +118,8 @@ export function escapeText(text: string): string {
 export function decodeCall(body: Uint8Array, limits: XmlLimits = CALL_LIMITS): XmlCall {
   const text = decodeText(body);
   checkLimits(text, limits);
+  // Only in requests: Supervisor's own answers carry what a log contains.
+  if (FORBIDDEN.test(text)) throw new XmlFormatError('a control character');
   const plain = readPlainCall(text);
   if (plain !== undefined) return plain;
   const root = parse(text, 'methodCall');
@@ -182,6 +184,8 @@ const PARSER = new XMLParser({
 });
 
 const DOCTYPE = /<!DOCTYPE/i;
+/** What XML 1.0 has no place for. */
+const FORBIDDEN = /[\0-\x08\x0b\x0c\x0e-\x1f]/;
 
 function decodeText(body: Uint8Array): string {
   try {
