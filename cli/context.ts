@@ -1,6 +1,7 @@
 // What every fleet command is given: where to write, whom to ask, which hosts are meant, and when to stop.
 import { FleetError } from '../common/errors.js';
 import type { Clock } from '../common/clock.js';
+import { splitOutside } from '../common/glob.js';
 import type { Random } from '../common/random.js';
 import { isThreePart, type SelectorIssue, type TargetSpec } from '../common/selector.js';
 import type { FleetClient } from './client.js';
@@ -62,6 +63,51 @@ export function targetOf(
     expect: scope.expect ?? 0,
     maxTargets: scope.maxTargets,
   };
+}
+
+type ScopeOption = keyof ScopeOptions;
+const FLAGS: Readonly<Record<ScopeOption, string>> = {
+  hosts: '-H',
+  labels: '-l',
+  allHosts: '--all-hosts',
+  exclude: '-x',
+  expect: '--expect',
+  maxTargets: '--max-targets',
+};
+
+/**
+ * For commands that do not select processes: throws FleetError USAGE when a scope option is given that `command` does
+ * not honour. An option that is ignored in silence makes the answer a lie.
+ */
+export function refuseScope(
+  { scope }: Context,
+  command: string,
+  honoured: readonly ScopeOption[],
+): void {
+  const given: Readonly<Record<ScopeOption, boolean>> = {
+    hosts: scope.hosts.length > 0,
+    labels: scope.labels.length > 0,
+    allHosts: scope.allHosts,
+    exclude: scope.exclude.length > 0,
+    expect: scope.expect !== undefined,
+    maxTargets: scope.maxTargets > 0,
+  };
+  const names = Object.keys(FLAGS) as ScopeOption[];
+  const stray = names.find((name) => given[name] && !honoured.includes(name));
+  if (stray === undefined) return;
+  const flags = honoured.map((name) => FLAGS[name]).join(', ');
+  throw new FleetError('USAGE', `${FLAGS[stray]} has no meaning for 'ctl ${command}'`, {
+    hint: flags === '' ? 'leave it out' : `it takes ${flags}`,
+  });
+}
+
+/** -H and -l as host patterns of the wire, where the patterns are alternatives. Throws FleetError USAGE for both. */
+export function hostPatterns({ scope }: Context, command: string): string[] {
+  if (scope.labels.length === 0) return scope.hosts.flatMap((text) => splitOutside(text, ','));
+  if (scope.hosts.length === 0) return [`@${scope.labels.join('&')}`];
+  throw new FleetError('USAGE', `'ctl ${command}' takes either -H or -l`, {
+    hint: "write one of them, e.g. -l 'role=web&env=prod'",
+  });
 }
 
 /** The group:process part to put after a host: `app` -> `app:app`, `all` -> `*:*`. */

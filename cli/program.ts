@@ -167,7 +167,6 @@ class Run {
           follow: options.follow === true,
           sinceWallMs: since === undefined ? 0 : parseInstant(since, '--since', nowMs),
           untilWallMs: until === undefined ? 0 : parseInstant(until, '--until', nowMs),
-          hosts: context.scope.hosts,
           types: options.type ?? [],
           selectors: args,
           limit: options.limit ?? 0,

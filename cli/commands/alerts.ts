@@ -1,7 +1,8 @@
 // `ctl alerts`: what is wrong now; with --all also what was resolved lately.
 import { callUnary } from '../../common/rpc.js';
 import type { Alert } from '../../proto/gen/fleetvisor/v1/control.js';
-import type { Context } from '../context.js';
+import { compileHost } from '../../common/selector.js';
+import { hostPatterns, refuseScope, type Context } from '../context.js';
 import { EXIT } from '../exit.js';
 import { alertJson, summaryJson } from '../render/json.js';
 import { renderTable, type Cell, type Paint } from '../render/table.js';
@@ -14,9 +15,11 @@ const PAINTS: Readonly<Record<string, Paint>> = { critical: 'red', warning: 'yel
 export async function runAlerts(context: Context, all: boolean): Promise<number> {
   const limits = { timeoutMs: context.timeoutMs || TIMEOUT_MS };
   const request = { includeResolved: all };
-  const { alerts } = await context
+  refuseScope(context, 'alerts', ['hosts', 'allHosts']);
+  const reply = await context
     .client()
     .run((client) => callUnary(client.alerts.bind(client), request, limits));
+  const alerts = reply.alerts.filter(onHosts(hostPatterns(context, 'alerts')));
   const { out } = context;
   if (context.json) {
     const states: Record<string, number> = {};
@@ -35,6 +38,16 @@ export async function runAlerts(context: Context, all: boolean): Promise<number>
   for (const line of lines) await out.line(line);
   if (lines.length === 0) out.complain('no alerts');
   return EXIT.ok;
+}
+
+/** An alert that belongs to no host is shown only when no host is asked for. */
+function onHosts(patterns: readonly string[]): (alert: Alert) => boolean {
+  const matchers = patterns.map(compileHost);
+  return ({ labels }) => {
+    const host = labels.find(({ key }) => key === 'host')?.value;
+    if (matchers.length === 0) return true;
+    return host !== undefined && matchers.some((matcher) => matcher.matches(host, new Map()));
+  };
 }
 
 function alertCells(alert: Alert, nowMs: number): Cell[] {

@@ -5,7 +5,7 @@ import { FleetError } from '../../common/errors.js';
 import { readStream } from '../../common/rpc.js';
 import type { FleetEvent } from '../../common/rows.js';
 import { eventFromWire } from '../../common/wire.js';
-import type { Context } from '../context.js';
+import { hostPatterns, refuseScope, type Context } from '../context.js';
 import { EXIT } from '../exit.js';
 import { eventJson, summaryJson } from '../render/json.js';
 import { describeFailure, formatExit } from '../render/process.js';
@@ -22,7 +22,6 @@ export interface EventsOptions {
   /** 0: from now on with follow, the last 10 minutes without. */
   readonly sinceWallMs: number;
   readonly untilWallMs: number;
-  readonly hosts: readonly string[];
   readonly types: readonly string[];
   readonly selectors: readonly string[];
   readonly limit: number;
@@ -31,12 +30,14 @@ export interface EventsOptions {
 /** Returns the exit code. */
 export async function runEvents(context: Context, options: EventsOptions): Promise<number> {
   const { out, json, signal, clock } = context;
+  refuseScope(context, 'events', ['hosts', 'labels', 'allHosts']);
+  const hosts = hostPatterns(context, 'events');
   const printed = new Printed();
   let resumeWallMs = options.sinceWallMs;
   let connected = false;
   for (;;) {
     const request = {
-      hosts: [...options.hosts],
+      hosts,
       types: [...options.types],
       selectors: [...options.selectors],
       sinceWallMs: resumeWallMs,

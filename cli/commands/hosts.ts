@@ -3,7 +3,7 @@ import { callUnary } from '../../common/rpc.js';
 import { VERSION } from '../../common/version.js';
 import type { HostHeader } from '../../common/rows.js';
 import { headerFromWire } from '../../common/wire.js';
-import type { Context } from '../context.js';
+import { hostPatterns, refuseScope, type Context } from '../context.js';
 import { EXIT } from '../exit.js';
 import { hostJson, summaryJson } from '../render/json.js';
 import { renderTable, type Cell, type Paint } from '../render/table.js';
@@ -30,7 +30,8 @@ async function fetchHosts(context: Context, patterns: readonly string[]): Promis
 /** Returns the exit code: 4 when a host asked for is not fresh or not there. */
 export async function runHosts(context: Context, patterns: readonly string[]): Promise<number> {
   const { out, json } = context;
-  const wanted = [...patterns, ...context.scope.hosts];
+  refuseScope(context, 'hosts', ['hosts', 'labels', 'allHosts']);
+  const wanted = [...patterns, ...hostPatterns(context, 'hosts')];
   const { hosts, replica, warmingUp, busProblem } = await fetchHosts(context, wanted);
   const missing = wanted.length > 0 && hosts.length === 0;
   const doubtful = missing || hosts.some(({ freshness }) => freshness !== 'fresh');
@@ -45,7 +46,7 @@ export async function runHosts(context: Context, patterns: readonly string[]): P
     await out.json(summaryJson(hosts.length, states, exit, more));
     return exit;
   }
-  if (warmingUp) out.complain(`controller ${replica} has just started: hosts may be missing`);
+  if (warmingUp) out.complain(`controller ${replica} has just started: hosts may still be missing`);
   if (busProblem !== '') out.complain(`bus: ${busProblem}`);
   if (missing) out.complain(`${wanted.join(' ')}: ERROR (no such host)`);
   for (const line of renderTable(hosts.map(hostCells), out)) await out.line(line);
@@ -79,7 +80,8 @@ function hostCells(header: HostHeader): Cell[] {
 /** `ctl version`: our own, and how many agents run which. */
 export async function runVersion(context: Context): Promise<number> {
   const { out, json } = context;
-  const { hosts, replica } = await fetchHosts(context, []);
+  refuseScope(context, 'version', ['hosts', 'labels', 'allHosts']);
+  const { hosts, replica } = await fetchHosts(context, hostPatterns(context, 'version'));
   const agents: Record<string, number> = {};
   for (const { agentVersion } of hosts) {
     const version = agentVersion || 'unknown';

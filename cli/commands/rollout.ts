@@ -5,7 +5,7 @@ import type { Action } from '../../common/rows.js';
 import { uuidv7 } from '../../common/uuid.js';
 import { actionFromWire, actionToWire } from '../../common/wire.js';
 import type { RolloutTarget, RolloutUpdate } from '../../proto/gen/fleetvisor/v1/control.js';
-import { complainAbout, problemsJson, targetOf, type Context } from '../context.js';
+import { complainAbout, problemsJson, refuseScope, targetOf, type Context } from '../context.js';
 import { EXIT, exitOfRollout } from '../exit.js';
 import { rolloutJson, summaryJson } from '../render/json.js';
 import { painted, renderTable, type Paint } from '../render/table.js';
@@ -65,6 +65,7 @@ export async function runRolling(context: Context, options: RolloutOptions): Pro
 
 /** `ctl rollout watch ID`. */
 export async function runWatch(context: Context, id: string): Promise<number> {
+  refuseScope(context, 'rollout watch', []);
   return watch(context, id);
 }
 
@@ -102,6 +103,7 @@ async function watch(context: Context, id: string): Promise<number> {
 
 /** `ctl rollout abort ID [REASON]`. */
 export async function runAbort(context: Context, id: string, reason: string): Promise<number> {
+  refuseScope(context, 'rollout abort', []);
   const limits = { timeoutMs: context.timeoutMs || TIMEOUT_MS };
   const reply = await context
     .client()
@@ -118,6 +120,7 @@ export async function runAbort(context: Context, id: string, reason: string): Pr
 
 /** `ctl rollout list`. */
 export async function runList(context: Context): Promise<number> {
+  refuseScope(context, 'rollout list', []);
   const limits = { timeoutMs: context.timeoutMs || TIMEOUT_MS };
   const { rollouts } = await context
     .client()

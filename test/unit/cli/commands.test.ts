@@ -56,6 +56,8 @@ test('alerts say what, where and for how long', async () => {
     'critical  ProcessFatal  web1:app:app_0  firing for 1m  it \\x1b[31mfailed\n',
   );
   assert.match((await bench.ctl('alerts --all')).stdout, /HostDown/);
+  assert.match((await bench.ctl('alerts -H db1,web*')).stdout, /ProcessFatal/);
+  assert.equal((await bench.ctl('alerts -H db1')).stdout, '');
 });
 
 const update = (
@@ -134,6 +136,32 @@ test('a rolling restart shows its progress and ends with the rollout', async () 
     ],
     [0, 25, 500, 0, 'skip'],
   );
+});
+
+test('a scope that a command cannot honour is refused, never ignored', async () => {
+  for (const [line, flag] of [
+    ['alerts -l role=web', '-l'],
+    ['hosts -x web1', '-x'],
+    ['events --expect 3', '--expect'],
+    ['rollout list -H web1', '-H'],
+    ['hosts -H web1 -l role=web', '-H or -l'],
+  ] as const) {
+    const { code, stderr } = await bench.ctl(line);
+    assert.equal(code, 2, line);
+    assert.ok(stderr.includes(flag), stderr);
+  }
+  assert.deepEqual(bench.control.calls, []);
+});
+
+test('hosts are asked for by -H, comma by comma, and by -l', async () => {
+  const asked: (readonly string[])[] = [];
+  bench.control.answers.hosts = ({ hosts }) => {
+    asked.push(hosts);
+    return { hosts: [header('db1')], replica: 'c1', warmingUp: false, busProblem: '' };
+  };
+  await bench.ctl('hosts -H web1,db*');
+  await bench.ctl('version -l role=web -l env=prod');
+  assert.deepEqual(asked, [['web1', 'db*'], ['@role=web&env=prod']]);
 });
 
 test('how a batch ended stands above the next, and a failed rollout says what it left alone', async () => {
