@@ -246,7 +246,7 @@ function openLogs(
   const paths = [...kept.values()].flatMap(({ stdout, stderr }) => [stdout, stderr]);
   const keep = new Set(paths.filter((path) => path !== undefined));
   if (!daemon.nocleanup) clearAutoLogs(daemon, keep, (text) => log.log('warn', text));
-  const logs = new LogFiles({ ...daemon, random });
+  const logs = new LogFiles({ ...daemon, random, log });
   for (const process of processes) logs.add(process, kept.get(nameKey(nameOf(process))) ?? {});
   return logs;
 }

@@ -7,6 +7,7 @@ import type { Random } from '../../common/random.js';
 import { quoteText } from '../../common/text.js';
 import type { ProcessConfig, StreamConfig } from '../config/types.js';
 import type { LogChannel } from '../core.js';
+import type { ActivityLog } from './activity.js';
 import { LogFile } from './rotate.js';
 
 /** The log files of one process; undefined: that stream is not logged to a file. */
@@ -19,6 +20,8 @@ export interface LogFilesOptions {
   readonly childlogdir: string;
   readonly identifier: string;
   readonly random: Random;
+  /** Hears of files that cannot be written. */
+  readonly log: ActivityLog;
 }
 
 const AUTO_ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789_';
@@ -78,13 +81,6 @@ export class LogFiles {
     }
   }
 
-  /** Bytes that could not be written since the start, over all files. */
-  lostBytes(): number {
-    let sum = 0;
-    for (const file of this.#byPath.values()) sum += file.lostBytes;
-    return sum;
-  }
-
   #file(config: ProcessConfig, channel: LogChannel, kept: string | undefined): LogFile | undefined {
     const stream: StreamConfig = config[channel];
     switch (stream.logfile.kind) {
@@ -106,6 +102,7 @@ export class LogFiles {
       bytesMax: stream.logBytesMax,
       backups: stream.logBackups,
       mode,
+      onTrouble: (error) => this.#options.log.log('error', troubleText(file, error)),
     });
     this.#byPath.set(path, file);
     return file;
@@ -126,6 +123,12 @@ export class LogFiles {
       }
     }
   }
+}
+
+function troubleText({ path, lostBytes }: LogFile, error: Error | undefined): string {
+  return error === undefined
+    ? `${path} is written again; ${lostBytes} bytes were lost since the agent started`
+    : `could not write ${path}: ${error.message}; what its programs write is lost until that is mended`;
 }
 
 /**

@@ -22,6 +22,11 @@ export interface LogFileOptions {
   readonly backups: number;
   /** Mode of a new file, before the umask. */
   readonly mode: number;
+  /**
+   * Told when writing begins to fail and, with undefined, when it works again: of a trouble that keeps coming back
+   * only the first, second, fourth, eighth … time.
+   */
+  readonly onTrouble?: (error: Error | undefined) => void;
 }
 
 /** One log file and its rotation. `append` before `open`, or after a failed one, tries to open. */
@@ -29,7 +34,7 @@ export class LogFile {
   readonly path: string;
   /** Bytes that the disk refused since the start. */
   lostBytes = 0;
-  #options: LogFileOptions;
+  readonly #options: LogFileOptions;
   #fd: number | undefined;
   /** Only regular files are rotated and truncated: never a terminal, a pipe or a device. */
   #regular = true;
@@ -37,6 +42,8 @@ export class LogFile {
   #end = 0;
   #generation = 0;
   #rotateAt: number;
+  #isFailing = false;
+  #troubles = 0;
   readonly #listeners = new Set<() => void>();
 
   constructor(options: LogFileOptions) {
@@ -58,16 +65,6 @@ export class LogFile {
   /** Grows whenever the path stands for another file than before, or for an emptied one. */
   get generation(): number {
     return this.#generation;
-  }
-
-  get isOpen(): boolean {
-    return this.#fd !== undefined;
-  }
-
-  /** Rotation limits from a newer configuration; they hold from the next write on. */
-  setLimits(bytesMax: number, backups: number): void {
-    this.#options = { ...this.#options, bytesMax, backups };
-    this.#rotateAt = bytesMax;
   }
 
   /** Opens for appending, creating the file. Throws the system's error (e.g. ENOENT: no such directory). */
@@ -98,8 +95,10 @@ export class LogFile {
       this.open();
       while (written < data.length)
         written += writeSync(this.#fd as number, data, written, data.length - written);
-    } catch {
+      if (this.#isFailing) this.#trouble(undefined);
+    } catch (error) {
       this.lostBytes += data.length - written;
+      if (!this.#isFailing) this.#trouble(error as Error);
     }
     this.#end += written;
     if (this.#regular && this.#rotateAt > 0 && this.#end - this.#base >= this.#rotateAt)
@@ -151,6 +150,12 @@ export class LogFile {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  #trouble(error: Error | undefined): void {
+    this.#isFailing = error !== undefined;
+    if (this.#isFailing) this.#troubles += 1;
+    if (Number.isInteger(Math.log2(this.#troubles))) this.#options.onTrouble?.(error);
   }
 
   #notify(): void {

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -83,6 +85,25 @@ test('a folder that is gone costs bytes, which are counted, and heals', async (t
   renameSync(`${dir}.away`, dir);
   assert.equal(put(file, 'kept'), true);
   assert.equal(get(file), 'kept');
+});
+
+test('trouble with a file is told when it begins and when it is over, more and more rarely', async (t) => {
+  const dir = join(await temporaryFolder(t), 'x');
+  const told: (string | undefined)[] = [];
+  const file = new LogFile({
+    path: join(dir, 'a.log'),
+    ...{ bytesMax: 0, backups: 0, mode: 0o666 },
+    onTrouble: (error) => told.push((error as NodeJS.ErrnoException | undefined)?.code),
+  });
+  t.after(() => file.close());
+  for (let trouble = 1; trouble <= 5; trouble++) {
+    for (let i = 0; i < 3; i++) assert.equal(put(file, 'lost'), false);
+    mkdirSync(dir);
+    for (let i = 0; i < 3; i++) assert.equal(put(file, 'kept'), true);
+    assert.deepEqual(told.splice(0), trouble === 3 || trouble === 5 ? [] : ['ENOENT', undefined]);
+    file.close();
+    rmSync(dir, { recursive: true });
+  }
 });
 
 test('a rotation that is not possible does not push the backups away', async (t) => {
