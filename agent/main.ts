@@ -70,6 +70,7 @@ async function main(): Promise<number> {
     }
     if (error instanceof StateLockedError || error instanceof ServerOpenError) {
       report.say(refuse(error.message).text);
+      if (error instanceof ServerOpenError && error.place !== '') report.say(`${error.place}\n`);
       return EXIT_REFUSED;
     }
     report.say(`Error: ${(error as Error).message}\n`);

@@ -14,7 +14,11 @@ import { accessOf, answerCall } from './methods.js';
 
 /** A server that cannot be opened; `message` comes after `Error: `, the exit code is 2. */
 export class ServerOpenError extends Error {
-  constructor(message: string) {
+  constructor(
+    message: string,
+    /** One line that says which server it is about and how to mend it; empty: the message says so. */
+    readonly place = '',
+  ) {
     super(message);
     this.name = 'ServerOpenError';
   }
@@ -132,13 +136,23 @@ async function listen(server: Server, config: ServerConfig): Promise<void> {
       if (umask !== undefined) process.umask(umask);
     });
   } catch (error) {
-    throw openError(error as NodeJS.ErrnoException);
+    throw openError(error as NodeJS.ErrnoException, config);
   }
   if (config.family === 'unix') setOwner(server, config);
 }
 
-function openError(error: NodeJS.ErrnoException): ServerOpenError {
-  if (error.code === 'EADDRINUSE') return new ServerOpenError(OCCUPIED);
+/** Supervisor's sentence says that something is taken, ours says what. */
+function occupied(config: ServerConfig): ServerOpenError {
+  const [where, key] =
+    config.family === 'unix'
+      ? [config.file, 'file']
+      : [`${config.host || '*'}:${config.port}`, 'port'];
+  const place = `${where} of section [${config.section}] is taken (end who has it, or set another ${key}=)`;
+  return new ServerOpenError(OCCUPIED, place);
+}
+
+function openError(error: NodeJS.ErrnoException, config: ServerConfig): ServerOpenError {
+  if (error.code === 'EADDRINUSE') return occupied(config);
   const number = error.errno === undefined ? '' : ` (${Math.abs(error.errno)})`;
   return new ServerOpenError(
     `Cannot open an HTTP server: socket.error reported errno.${error.code ?? error.message}${number}`,
@@ -154,12 +168,12 @@ async function clearSocketPath(config: UnixServerConfig): Promise<void> {
       `Cannot open an HTTP server: ${config.file} exists and is not a socket; remove it, or change ` +
         `"file" in section [${config.section}]`,
     );
-  if (await isAnswering(config.file)) throw new ServerOpenError(OCCUPIED);
+  if (await isAnswering(config.file)) throw occupied(config);
   process.stderr.write(`Unlinking stale socket ${config.file}\n`);
   try {
     unlinkSync(config.file);
   } catch (error) {
-    throw openError(error as NodeJS.ErrnoException);
+    throw openError(error as NodeJS.ErrnoException, config);
   }
 }
 
@@ -172,7 +186,10 @@ function isAnswering(path: string): Promise<boolean> {
     };
     socket.setTimeout(PROBE_WAIT_MS, () => settle(true));
     socket.once('connect', () => settle(true));
-    socket.once('error', () => settle(false));
+    // A queue that is full, or a socket of somebody else, is a live one.
+    socket.once('error', ({ code }: NodeJS.ErrnoException) =>
+      settle(code !== 'ECONNREFUSED' && code !== 'ENOENT'),
+    );
   });
 }
 
