@@ -3,10 +3,10 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
-import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { ToolError, root, run } from './command.mjs';
 import { MARK, endMarked, listMarked, send, waitUntil } from './marked.mjs';
 import { portOwner } from './port-owner.mjs';
@@ -19,6 +19,8 @@ export const demoDir = join(root, '.demo');
 /** Where what must outlive a run is kept: the downloaded nats-server. */
 export const toolsDir = join(demoDir, 'tools');
 const pidFile = join(demoDir, 'run/pids.json');
+/** Held by the controller that lives; begins with its pid. */
+const CONTROLLER_LOCK = join(demoDir, 'controller/controller.lock');
 export const ctl = join(root, 'dist/bin/ctl');
 export const ctlConf = join(demoDir, 'ctl.conf');
 
@@ -35,9 +37,23 @@ function socketDir() {
   return join(tmpdir(), `fleetvisor-demo-${id}`);
 }
 
-/** The processes of this demo that live now. */
-export function livingProcesses() {
-  return listMarked(demoDir);
+/** The processes of this demo that live now, with the agents and controllers that a reader started again by hand. */
+export async function livingProcesses() {
+  const marked = await listMarked(demoDir);
+  const known = new Set(marked.map(({ pid }) => pid));
+  const byHand = await Promise.all((await startedByHand()).map(describe));
+  return [...marked, ...byHand.filter((entry) => entry !== undefined && !known.has(entry.pid))];
+}
+
+/** A pid from a file may have gone to somebody else since; ours was started with a file of our folder. */
+async function describe(pid) {
+  const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  const words = text.split('\0');
+  const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => undefined);
+  const file = words[words.indexOf('-c') + 1];
+  if (cwd === undefined || !file || !/fleetvisor-(agent|controller)/.test(text)) return undefined;
+  const isOurs = resolve(cwd, file).startsWith(`${demoDir}/`);
+  return isOurs ? { pid, command: words.join(' ').trim() } : undefined;
 }
 
 /** Throws a ToolError that names the first port in use and its owner. */
@@ -158,9 +174,13 @@ function areSettled(lines) {
 /** Ends the fleet: agents with their programs, the controller, its bus, then whatever carries the mark. */
 export async function stopFleet() {
   const started = await readPids();
-  const agents = [...HOSTS.map((host) => started[host]), ...(await agentsStartedByHand())];
-  await end(agents, AGENTS_STOP_MS);
-  await end([started.controller], CONTROLLER_STOP_MS);
+  const controller = await pidIn(CONTROLLER_LOCK);
+  const agents = [...HOSTS.map((host) => started[host]), ...(await startedByHand())];
+  await end(
+    agents.filter((pid) => pid !== controller),
+    AGENTS_STOP_MS,
+  );
+  await end([started.controller, controller], CONTROLLER_STOP_MS);
   // The embedded bus outlives its controller on purpose; here it is done too.
   await endMarked(demoDir);
   await rm(pidFile, { force: true });
@@ -176,19 +196,20 @@ async function end(pids, limitMs) {
   await waitUntil(areGone, limitMs);
 }
 
-/** A pid from a file may have gone to somebody else since: its mark or its folder tells. */
 async function isOurs(pid) {
-  if ((await livingProcesses()).some((entry) => entry.pid === pid)) return true;
-  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-  return command.includes('fleetvisor-agent') && (await agentsStartedByHand()).includes(pid);
+  return (await livingProcesses()).some((entry) => entry.pid === pid);
 }
 
-/** A reader who ends an agent and starts it again has one without our mark; its pid file knows it. */
-async function agentsStartedByHand() {
-  const texts = await Promise.all(
-    HOSTS.map((host) => readFile(join(demoDir, host, 'agent.pid'), 'utf8').catch(() => '')),
-  );
-  return texts.map(Number).filter((pid) => pid > 1);
+/** A reader who ends an agent or the controller and starts it again has one without our mark; its files know it. */
+async function startedByHand() {
+  const files = [...HOSTS.map((host) => join(demoDir, host, 'agent.pid')), CONTROLLER_LOCK];
+  return (await Promise.all(files.map(pidIn))).filter((pid) => pid !== undefined);
+}
+
+/** The pid that a file begins with; undefined: none. */
+async function pidIn(file) {
+  const pid = Number.parseInt(await readFile(file, 'utf8').catch(() => ''), 10);
+  return pid > 1 ? pid : undefined;
 }
 
 /** Names and pids of the programs that a run has started; empty without a run. */
