@@ -79,5 +79,9 @@ export class FleetClient {
 function plainReason(message: string, address: string): string {
   const last = /Last error: (.*?)(?:\. Resolution note: .*)?$/s.exec(message)?.[1] ?? message;
   if (last.includes('ECONNREFUSED')) return 'connection refused';
+  if (last.includes('wrong version number')) return 'it does not speak TLS (its HTTP port?)';
+  if (/self.signed certificate|unable to (get|verify)/.test(last)) {
+    return `its certificate is not from the authority that ca= names (${last})`;
+  }
   return last.replace(`${address} `, '').replace(/^Error: /, '');
 }

@@ -1,5 +1,8 @@
 // The fleet's command line: status, changes and mistakes, against a controller that answers what it is told.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { FleetError } from '../../../common/errors.js';
 import type { Outcome, ProcessRow } from '../../../common/rows.js';
@@ -257,6 +260,19 @@ test('no controller at all is 25, names every address and what to try', async ()
   assert.equal(code, 25);
   assert.match(stderr, /127.0.0.1:1: connection refused\n.*127.0.0.1:2: connection refused/);
   assert.match(stderr, /ctl -c supervisord.conf status/);
+});
+
+test('a port that speaks no TLS is told in words', async () => {
+  const server = createServer((_request, response) => response.end()).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    const { port } = server.address() as AddressInfo;
+    const { code, stderr } = await bench.ctl(`--controller 127.0.0.1:${port} hosts`);
+    assert.equal(code, 25);
+    assert.match(stderr, /no controller answers at 127\.0\.0\.1:\d+: it does not speak TLS/);
+  } finally {
+    server.close();
+  }
 });
 
 test('--controller and the environment name controllers too; -C wins over the environment', async () => {
