@@ -33,9 +33,7 @@ export function openStream<In, Out>(
   cancel: () => void,
   failure: (error: unknown) => Error | undefined,
 ): MessageStream<In, Out> {
-  const over = new AbortController();
-  // One listener for each message on its way; how many those are is the sender's bound.
-  setMaxListeners(0, over.signal);
+  const over = newScope();
   let pending = 0;
   let ended = false;
   call.on('error', () => over.abort());
@@ -95,4 +93,11 @@ export function writeMessage<Out>(
       resolve(error === undefined || error === null);
     });
   });
+}
+
+/** A call's end has a listener for each part of the call: a message on its way, a host that it commands. */
+export function newScope(): AbortController {
+  const over = new AbortController();
+  setMaxListeners(0, over.signal);
+  return over;
 }
