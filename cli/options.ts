@@ -188,3 +188,25 @@ export function refuseStray(options: Options): void {
   const flag = stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   throw new FleetError('USAGE', `--${flag} is for rolling restarts`, { hint: 'add --rolling' });
 }
+
+/** A level of the command line: its options, and the level above. */
+interface Level {
+  opts(): Readonly<Record<string, unknown>>;
+  readonly parent: Level | null;
+}
+
+/** What commander hands over, taken apart: the arguments, then the action's own options, then the command. */
+export function unpack(all: readonly unknown[]): { args: string[]; options: Options } {
+  const args = all.slice(0, -2).flat() as (string | undefined)[];
+  const merged: Record<string, unknown> = {};
+  for (let at = all.at(-1) as Level | null; at !== null; at = at.parent) {
+    for (const [name, value] of Object.entries(at.opts())) {
+      const inner = merged[name];
+      // Lists add up over the levels; of single values the one nearest to the action counts.
+      if (Array.isArray(inner) && Array.isArray(value)) {
+        merged[name] = [...(value as unknown[]), ...(inner as unknown[])];
+      } else merged[name] ??= value;
+    }
+  }
+  return { args: args.filter((text): text is string => text !== undefined), options: merged };
+}

@@ -20,6 +20,7 @@ import {
   scopeOf,
   wantsJson,
   type Options,
+  unpack,
 } from './options.js';
 import { asksForJson, type Output } from './output.js';
 
@@ -386,23 +387,6 @@ class Run {
       },
     };
   }
-}
-
-/** commander hands over the arguments, then the action's own options, then the command. */
-function unpack(all: readonly unknown[]): { args: string[]; options: Options } {
-  const command = all.at(-1) as Command;
-  const args = all.slice(0, -2).flat() as (string | undefined)[];
-  const merged: Record<string, unknown> = {};
-  for (let at: Command | null = command; at !== null; at = at.parent) {
-    for (const [name, value] of Object.entries(at.opts())) {
-      const inner = merged[name];
-      // Lists add up over the levels; of single values the one nearest to the action counts.
-      if (Array.isArray(inner) && Array.isArray(value)) {
-        merged[name] = [...(value as unknown[]), ...(inner as unknown[])];
-      } else merged[name] ??= value;
-    }
-  }
-  return { args: args.filter((text): text is string => text !== undefined), options: merged };
 }
 
 function addRolling(command: Command): Command {

@@ -1,7 +1,6 @@
 // gRPC in house terms: serve, dial, calls as promises and streams with backpressure, status <-> FleetError.
 // The one importer of grpc-js beside the generated code. Invariants: mutual TLS 1.3 always; a peer is whom its
 // certificate's one URI names, never a DNS name; every message is at most 4 MiB (spec fleet 13, 14).
-import { setMaxListeners } from 'node:events';
 import { createSecureContext, type PeerCertificate } from 'node:tls';
 import {
   connectivityState,
@@ -32,7 +31,8 @@ import {
 } from '@grpc/grpc-js';
 import { codeOfStatus, FleetError, isErrorCode, statusOf, type StatusName } from './errors.js';
 import { type Identity, type IdentityKind } from './identity.js';
-import { openStream, writeMessage, type MessageStream } from './message-stream.js';
+import { reasonOf } from './log.js';
+import { newScope, openStream, writeMessage, type MessageStream } from './message-stream.js';
 import { admitPeer, checkPeer, type TlsMaterial } from './tls.js';
 
 export type { MessageStream } from './message-stream.js';
@@ -193,13 +193,6 @@ export interface HandlerOptions {
   readonly peers: readonly IdentityKind[];
   /** Told of errors that are not FleetErrors: bugs, which the caller sees as INTERNAL. */
   readonly onBug: (error: unknown, method: string) => void;
-}
-
-/** A call's end has as many listeners as the call has parts, e.g. one for each host that it commands. */
-function newScope(): AbortController {
-  const over = new AbortController();
-  setMaxListeners(0, over.signal);
-  return over;
 }
 
 /** Turns async functions into handlers of one service, with the caller's identity checked first. */
@@ -401,8 +394,4 @@ export function fromStatus(error: unknown): FleetError {
 
 function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'code' in error && 'details' in error && 'metadata' in error;
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -10,6 +10,7 @@ import {
   type Identity,
   type IdentityKind,
 } from './identity.js';
+import { reasonOf } from './log.js';
 
 /** A program's own certificate, as PEM, and the authority that vouches for its peers. */
 export interface TlsMaterial {
@@ -106,10 +107,6 @@ function invalid(message: string): FleetError {
   return new FleetError('CONFIG_INVALID', message, {
     hint: "'ctl certs issue' makes certificates, 'ctl certs show FILE' shows one",
   });
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Refuses a server that is not of the wanted kind in the same fleet; for TLS libraries' `checkServerIdentity`. */
