@@ -3,6 +3,7 @@ import { FleetError } from '../common/errors.js';
 import type { Clock } from '../common/clock.js';
 import { splitOutside } from '../common/glob.js';
 import type { Random } from '../common/random.js';
+import type { HostHeader } from '../common/rows.js';
 import { isThreePart, type SelectorIssue, type TargetSpec } from '../common/selector.js';
 import type { FleetClient } from './client.js';
 import type { Output } from './output.js';
@@ -129,4 +130,17 @@ export function problemsJson(
   problems: readonly SelectorIssue[],
 ): readonly Readonly<Record<string, string>>[] {
   return problems.map(({ selector, message }) => ({ selector, message }));
+}
+
+/** A controller that has just started knows its hosts from its records; until each was heard, it says so. */
+export function complainOfWarmUp(
+  out: Output,
+  answer: { readonly replica: string; readonly warmingUp: boolean },
+  hosts: readonly HostHeader[],
+): void {
+  const unheard = hosts.filter(({ state }) => state === 'unknown' || state === 'joining');
+  if (!answer.warmingUp || (hosts.length > 0 && unheard.length === 0)) return;
+  const names = unheard.map(({ host }) => host).join(' ');
+  const which = names === '' ? 'hosts may still be missing' : `not heard yet: ${names}`;
+  out.complain(`controller ${answer.replica} has just started: ${which}`);
 }

@@ -7,10 +7,13 @@ import type { FleetEvent } from '../../common/rows.js';
 import { eventFromWire } from '../../common/wire.js';
 import { hostPatterns, refuseScope, type Context } from '../context.js';
 import { EXIT } from '../exit.js';
+import { sortHistory } from '../history.js';
 import { eventJson, summaryJson } from '../render/json.js';
 import { describeFailure, formatExit } from '../render/process.js';
 import { formatInstant, showControls } from '../render/text.js';
 
+/** History that is sorted before it is printed; what is beyond is printed in the order of the bus. */
+const HISTORY_MAX = 100_000;
 /** Ids of printed events kept to recognise repetitions. */
 const SEEN_MAX = 20_000;
 const RECONNECT_MS = 1_000;
@@ -47,15 +50,20 @@ export async function runEvents(context: Context, options: EventsOptions): Promi
     };
     try {
       await context.client().run(async (client) => {
+        const history: FleetEvent[] = [];
+        const flush = async (): Promise<void> => {
+          for (const event of sortHistory(history.splice(0))) {
+            if (printed.add(event)) await printEvent(context, event);
+          }
+        };
         for await (const reply of readStream(client.events(request), signal)) {
           connected = true;
           resumeWallMs = Math.max(1, clock.wallMs() - OVERLAP_MS);
           if (reply.notice !== '') out.complain(showControls(reply.notice));
-          for (const wire of reply.events) {
-            const event = eventFromWire(wire);
-            if (printed.add(event)) await printEvent(context, event);
-          }
+          history.push(...reply.events.map(eventFromWire));
+          if (reply.live || history.length >= HISTORY_MAX) await flush();
         }
+        await flush();
       });
       break;
     } catch (error) {
@@ -67,6 +75,7 @@ export async function runEvents(context: Context, options: EventsOptions): Promi
     }
     if (signal.aborted) break;
   }
+  if (!json && !options.follow && printed.count === 0) out.complain('no events match');
   if (json && !options.follow) await out.json(summaryJson(printed.count, printed.types, EXIT.ok));
   return EXIT.ok;
 }

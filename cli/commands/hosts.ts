@@ -3,7 +3,7 @@ import { callUnary } from '../../common/rpc.js';
 import { VERSION } from '../../common/version.js';
 import type { HostHeader } from '../../common/rows.js';
 import { headerFromWire } from '../../common/wire.js';
-import { hostPatterns, refuseScope, type Context } from '../context.js';
+import { complainOfWarmUp, hostPatterns, refuseScope, type Context } from '../context.js';
 import { EXIT } from '../exit.js';
 import { hostJson, summaryJson } from '../render/json.js';
 import { renderTable, type Cell, type Paint } from '../render/table.js';
@@ -46,7 +46,7 @@ export async function runHosts(context: Context, patterns: readonly string[]): P
     await out.json(summaryJson(hosts.length, states, exit, more));
     return exit;
   }
-  if (warmingUp) out.complain(`controller ${replica} has just started: hosts may still be missing`);
+  complainOfWarmUp(out, { replica, warmingUp }, hosts);
   if (busProblem !== '') out.complain(`bus: ${busProblem}`);
   if (missing) out.complain(`${wanted.join(' ')}: ERROR (no such host)`);
   for (const line of renderTable(hosts.map(hostCells), out)) await out.line(line);

@@ -4,7 +4,13 @@ import type { HostHeader, ProcessRow } from '../../common/rows.js';
 import type { SelectorIssue } from '../../common/selector.js';
 import { hostRowsFromWire } from '../../common/wire.js';
 import type { StatusSummary } from '../../proto/gen/fleetvisor/v1/control.js';
-import { complainAbout, problemsJson, targetOf, type Context } from '../context.js';
+import {
+  complainAbout,
+  complainOfWarmUp,
+  problemsJson,
+  targetOf,
+  type Context,
+} from '../context.js';
 import { exitOfStatus } from '../exit.js';
 import { hostJson, processJson, summaryJson } from '../render/json.js';
 import { statusCells } from '../render/process.js';
@@ -79,9 +85,8 @@ async function printTable(
   summary: StatusSummary,
 ): Promise<void> {
   const { out } = context;
-  if (summary.warmingUp) {
-    out.complain(`controller ${summary.replica} has just started: hosts may still be missing`);
-  }
+  const headers = hosts.map(({ header }) => header);
+  complainOfWarmUp(out, summary, headers);
   complainAbout(context, summary.problems);
   const cells = hosts.flatMap(({ header, rows }) => rows.map((row) => statusCells(row, header)));
   const lines = renderTable(cells, out);

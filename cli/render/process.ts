@@ -37,7 +37,9 @@ export function formatExit(exit: Exit): string {
 /** How long the present child runs, by the host's monotonic clock; undefined: there is no child. */
 export function uptimeMs(row: ProcessRow, header: HostHeader): number | undefined {
   if (row.pid === 0 || row.startedMonoMs === 0) return undefined;
-  return Math.max(0, header.monoNowMs - row.startedMonoMs);
+  // What is not fresh may have ended: it ran at least until it was last heard of.
+  const unseenMs = header.freshness === 'fresh' ? 0 : header.ageMs;
+  return Math.max(0, header.monoNowMs - unseenMs - row.startedMonoMs);
 }
 
 /** Why a start failed: Supervisor's text, and how the child ended where it was the child's end that failed. */
