@@ -61,13 +61,18 @@ async function explain(error: unknown, argv: readonly string[], out: Output): Pr
   return exit;
 }
 
+/**
+ * Exits once what was written has arrived. Not left to an empty event loop: a connection to an address that accepts
+ * and then says nothing would keep it busy until the other end goes away.
+ */
+function leave(exit: number): void {
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(exit)));
+}
+
 main(process.argv.slice(2)).then(
-  (exit) => {
-    // Not process.exit(): what is written to a pipe must arrive first.
-    process.exitCode = exit;
-  },
+  (exit) => leave(exit),
   (error: unknown) => {
     console.error(error);
-    process.exitCode = 1;
+    leave(1);
   },
 );
