@@ -305,8 +305,9 @@ export class KeeperClient implements Spawner {
       pending.rows.push(frame);
       return;
     }
-    this.#pending.delete(frame.id);
+    // Decoded while it is still pending: a welcome that makes no sense rejects instead of being waited for.
     if (frame.type === Message.welcome) this.#info = decodeInfo(frame);
+    this.#pending.delete(frame.id);
     if (frame.type === Message.error) pending.reject(decodeError(frame));
     else pending.resolve(frame, pending.rows);
   }

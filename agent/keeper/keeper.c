@@ -62,6 +62,8 @@ enum {
   EXIT_LOCKED = 11,
   EXIT_NOT_EXECUTED = 127,
 };
+// What an agent's number type holds exactly.
+#define SPAWN_MAX ((UINT64_C(1) << 53) - 1)
 static const uint64_t SPILL_BYTES_MAX = 64ull * 1024 * 1024;
 
 enum message {
@@ -965,6 +967,8 @@ static void on_spawn(struct connection *conn, const struct request *r) {
   struct plan plan = {.r = r};
   const char *wrong = NULL;
   if (!has(r, F_SPAWN) || !has(r, F_PATH) || r->number[F_SPAWN] == 0) wrong = "spawn needs a number and a path";
+  // Told to every later agent in its welcome, which must be able to hold it.
+  else if (r->number[F_SPAWN] > SPAWN_MAX) wrong = "the spawn number is above 2^53 - 1";
   else if (r->length[F_TAG] > TAG_BYTES_MAX) wrong = "the tag is too long";
   if (!wrong && spawn_seen(r->number[F_SPAWN])) {
     reply_error(conn, r->id, E_DUPLICATE, EEXIST, "this spawn number was used before");

@@ -325,6 +325,28 @@ function seeded(seed: number): () => number {
   };
 }
 
+test('a spawn number that no agent could hold is refused and not remembered', async () => {
+  const keeper = await TestKeeper.start();
+  const hello = new FrameWriter().number(1, 1).number(2, 1).finish(1, 1);
+  // Our own encoder refuses such a number, so the highest good one is raised by one in the bytes.
+  const tooHigh = encodeSpawn(request(2 ** 53 - 1, ['/bin/true']), 2, '/');
+  const highest = Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, 0x00]);
+  const at = tooHigh.indexOf(highest);
+  assert.ok(at > 0, 'the number stands in the frame, least byte first');
+  tooHigh.writeBigUInt64LE(2n ** 53n, at);
+  await new Promise<void>((resolve) => {
+    const socket = connect(keeper.socketPath).on('error', () => undefined);
+    socket.on('close', () => {
+      resolve();
+    });
+    socket.resume().end(Buffer.concat([hello, tooHigh]));
+  });
+  const client = await keeper.connect();
+  assert.equal(client.info.lastSpawn, 0);
+  await client.close();
+  assert.deepEqual(await keeper.stop(), CLEAN);
+});
+
 test('damaged requests of every length never harm the keeper', async () => {
   const keeper = await TestKeeper.start({ variant: 'checked' });
   const client = await keeper.connect();
