@@ -76,7 +76,10 @@ test('an ended process shows when and how', () => {
   const fatal = { ...ROW, state: 'FATAL', pid: 0, reason: 'Exited too quickly' } as const;
   assert.equal(describeProcess(fatal, HEADER), 'Exited too quickly');
   const code = { kind: 'code', code: 7 } as const;
-  assert.equal(describeProcess({ ...fatal, exit: code }, HEADER), 'Exited too quickly, exit code 7');
+  assert.equal(
+    describeProcess({ ...fatal, exit: code }, HEADER),
+    'Exited too quickly, exit code 7',
+  );
   // The end of an earlier child is no part of a spawn that failed.
   const missing = { ...fatal, reason: "can't find command '/x'", exit: code };
   assert.equal(describeProcess(missing, HEADER), "can't find command '/x'");
